@@ -1,0 +1,9 @@
+"""Fixtures that every test may ask for by name."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.swift",
+    "tests.support.s3",
+]

