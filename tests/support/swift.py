@@ -60,8 +60,8 @@ workers = 0
 log_level = WARNING
 log_address = {home}/no-syslog
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl s3api tempauth copy slo dlo \
-versioned_writes symlink proxy-server
+pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl s3api tempauth copy slo \
+dlo versioned_writes symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -126,7 +126,8 @@ from swift.common.ring import RingBuilder
 etc = sys.argv[1]
 for kind, port in zip(("account", "container", "object"), sys.argv[2:]):
     builder = RingBuilder(4, 1, 0)
-    builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": int(port), "device": "d1", "weight": 1.0})
+    where = {"region": 1, "zone": 1, "ip": "127.0.0.1", "port": int(port)}
+    builder.add_dev({**where, "device": "d1", "weight": 1.0})
     builder.rebalance()
     builder.get_ring().save(f"{etc}/{kind}.ring.gz")
 """
@@ -171,9 +172,8 @@ class Swift:
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """``path`` is below the account and not quoted, e.g. ``"container/a b.txt"``; a query stays as it is."""
-        path, mark, query = path.partition("?multipart-manifest")
-        url = f"{self.storage_url}/{urllib.parse.quote(path)}{mark}{query}"
+        """``path`` is below the account and not quoted, e.g. ``"container/a b.txt"``."""
+        url = f"{self.storage_url}/{urllib.parse.quote(path)}"
         sent = {"X-Auth-Token": self.token(), **(headers or {})}
         try:
             with urllib.request.urlopen(

@@ -1,0 +1,1 @@
+"""Private object stores as web seeds: credentials stay here, clients get short-lived URLs or bytes."""
