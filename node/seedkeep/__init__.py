@@ -1,0 +1,3 @@
+"""Seedkeep: keep public research data alive, together."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Pure logic: no sockets, files, database, clock or randomness."""

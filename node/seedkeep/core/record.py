@@ -1,0 +1,265 @@
+"""The body of a record event, and the registrar's receipt for it.
+
+``dataset`` and ``license`` never change (public domain is irrevocable); ``metadata`` is descriptive,
+nearly all optional. ``web_seeds`` and ``copies`` are the sharer's wishes at registration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import InvalidInput, VerificationFailed
+from seedkeep.core.events import Event
+from seedkeep.core.keys import PrivateKey
+from seedkeep.core.notes import Verifier, open_note, sign_note
+from seedkeep.core.paths import check_name
+
+DEFAULT_LICENSE = "CC0-1.0"
+MAX_WEB_SEEDS = 16
+MAX_COPIES = 100
+_HEX = {40: re.compile(r"[0-9a-f]{40}"), 64: re.compile(r"[0-9a-f]{64}")}
+_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
+_BUCKET = re.compile(r"(s3|swift)://[A-Za-z0-9._-]{1,255}/(?:[^\x00-\x20?#\\]*/)?")
+
+
+def _want(condition: bool, problem: str) -> None:
+    if not condition:
+        raise InvalidInput(f"this record is malformed: {problem}")
+
+
+def _hex(name: str, text: Any, digits: int) -> None:
+    _want(isinstance(text, str) and bool(_HEX[digits].fullmatch(text)), f"{name} is not {digits} hex digits")
+
+
+def _count(name: str, value: Any, low: int, high: int) -> None:
+    _want(type(value) is int and low <= value <= high, f"{name} is not a number from {low} to {high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What was shared: immutable, and checked by the registrar against the manifest.
+
+    Args:
+        name: the folder's (or single file's) name, which is also the torrent's.
+        content_id: the v2 info-hash, 64 hex digits.
+        infohash_v1: the companion's info-hash, 40 hex digits; the sharer's claim until a node has
+            re-hashed the bytes.
+        files, bytes: totals of the manifest.
+        piece_length: bytes per piece, of both torrents.
+        manifest, piece_layers, pieces_v1: SHA-256 of the three objects.
+    """
+
+    name: str
+    content_id: str
+    infohash_v1: str
+    files: int
+    bytes: int
+    piece_length: int
+    manifest: str
+    piece_layers: str
+    pieces_v1: str
+
+    def check(self) -> None:
+        """
+        Raises:
+            InvalidInput: a field is out of its range.
+        """
+        _want(isinstance(self.name, str), "name is not text")
+        check_name(self.name)
+        _hex("content_id", self.content_id, 64)
+        _hex("infohash_v1", self.infohash_v1, 40)
+        for name in ("manifest", "piece_layers", "pieces_v1"):
+            _hex(name, getattr(self, name), 64)
+        _count("files", self.files, 1, 10**8)
+        _count("bytes", self.bytes, 0, 2**52)
+        _count("piece_length", self.piece_length, 16384, 2**28)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Descriptive metadata; every field may be empty."""
+
+    title: str = ""
+    creators: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    description: str = ""
+
+    def check(self) -> None:
+        """
+        Raises:
+            InvalidInput: a field has the wrong type or is too long.
+        """
+        for name, value, limit in (("title", self.title, 1000), ("description", self.description, 100_000)):
+            _want(
+                isinstance(value, str) and len(value) <= limit, f"{name} is not text of ≤ {limit} characters"
+            )
+        for name, values in (("creators", self.creators), ("subjects", self.subjects)):
+            _want(len(values) <= 1000, f"{name} has more than 1000 entries")
+            for value in values:
+                good = isinstance(value, str) and 0 < len(value) <= 500
+                _want(good, f"an entry of {name} is not text of 1 to 500 characters")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBody:
+    """The body of a ``record`` event."""
+
+    dataset: Dataset
+    metadata: Metadata = field(default_factory=Metadata)
+    license: str = DEFAULT_LICENSE
+    web_seeds: tuple[str, ...] = ()
+    copies: int = 3
+
+    def encode(self) -> bytes:
+        """The canonical bytes that the event names by digest."""
+        fields: dict[str, Any] = {"v": 1, **asdict(self)}
+        fields["metadata"] = {k: v for k, v in fields["metadata"].items() if v}
+        return jcs.dumps(fields)
+
+    @classmethod
+    def parse(cls, data: bytes | Mapping[str, Any]) -> RecordBody:
+        """
+        Raises:
+            InvalidInput: a field is missing, unknown, of the wrong type or out of range.
+        """
+        fields = data if isinstance(data, Mapping) else jcs.loads(data)
+        _want(isinstance(fields, Mapping), "it is not an object")
+        names = {"v", "dataset", "metadata", "license", "web_seeds", "copies"}
+        _want(set(fields) == names, f"its fields must be exactly {', '.join(sorted(names))}")
+        _want(fields["v"] == 1, "its version is unknown")
+        body = cls(
+            dataset=_dataset(fields["dataset"]),
+            metadata=parse_metadata(fields["metadata"]),
+            license=fields["license"],
+            web_seeds=_texts("web_seeds", fields["web_seeds"]),
+            copies=fields["copies"],
+        )
+        good = isinstance(body.license, str) and bool(_LICENSE.fullmatch(body.license))
+        _want(good, "license is not an SPDX identifier")
+        _count("copies", body.copies, 0, MAX_COPIES)
+        _want(len(body.web_seeds) <= MAX_WEB_SEEDS, f"it has more than {MAX_WEB_SEEDS} web seeds")
+        for url in body.web_seeds:
+            check_web_seed(url)
+        return body
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    good = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    _want(good and all(isinstance(v, str) for v in values), f"{name} is not a list of texts")
+    return tuple(values)
+
+
+def _dataset(fields: Any) -> Dataset:
+    _want(isinstance(fields, Mapping), "dataset is not an object")
+    names = set(Dataset.__slots__)
+    _want(set(fields) == names, f"dataset must have exactly {', '.join(sorted(names))}")
+    dataset = Dataset(**fields)
+    dataset.check()
+    return dataset
+
+
+def parse_metadata(fields: Any) -> Metadata:
+    """Read descriptive metadata; absent fields are empty.
+
+    Raises:
+        InvalidInput: an unknown field, a wrong type, or too long a text.
+    """
+    _want(isinstance(fields, Mapping), "metadata is not an object")
+    unknown = set(fields) - set(Metadata.__slots__)
+    _want(not unknown, f"metadata has unknown fields: {', '.join(sorted(unknown)[:5])}")
+    values = dict(fields)
+    for name in ("creators", "subjects"):
+        values[name] = _texts(name, values.get(name, ()))
+    metadata = Metadata(**values)
+    metadata.check()
+    return metadata
+
+
+def check_web_seed(url: str) -> None:
+    """A web seed is an http(s) base URL without query, or ``s3://`` or ``swift://``, ending in ``/``.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    hint = (
+        "Give a base URL that ends in / and to which NAME/PATH is appended, like https://example.org/data/."
+    )
+    if _BUCKET.fullmatch(url) and "/../" not in url and len(url) <= 2000:
+        return
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInput(f"{url[:200]!r} is not a web seed", hint=hint) from error
+    plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url and len(url) <= 2000
+    if (
+        not plain
+        or parts.scheme not in ("http", "https")
+        or not host
+        or parts.username is not None
+        or "?" in url
+        or "#" in url
+        or not parts.path.endswith("/")
+    ):
+        raise InvalidInput(f"{url[:200]!r} is not a web seed", hint=hint)
+
+
+RECEIPT_HEADER = "seedkeep.receipt/v1"
+CHAIN_START = "0" * 64
+
+
+def leaf_hash(leaf: bytes) -> str:
+    """SHA-256(0x00 ‖ leaf), the leaf hash of RFC 6962, in hex."""
+    return hashlib.sha256(b"\x00" + leaf).hexdigest()
+
+
+def next_chain(chain: str, leaf: bytes) -> str:
+    """The chain value after ``leaf``: SHA-256(chain ‖ leaf hash), both as bytes, in hex."""
+    return hashlib.sha256(bytes.fromhex(chain) + bytes.fromhex(leaf_hash(leaf))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A registrar's signed word that an event stands in its table at ``index``.
+
+    ``chain`` is SHA-256(previous chain ‖ leaf hash), so that two receipts of one registrar for one
+    index are evidence against it.
+    """
+
+    origin: str
+    index: int
+    leaf_sha256: str
+    chain: str
+
+    def sign(self, key: PrivateKey) -> str:
+        """The note, signed with the registrar's ``key`` under its origin."""
+        text = f"{RECEIPT_HEADER}\n{self.origin}\n{self.index}\n{self.leaf_sha256}\n{self.chain}\n"
+        return sign_note(text, self.origin, key)
+
+    @classmethod
+    def open(cls, note: str, trusted: Verifier) -> Receipt:
+        """
+        Raises:
+            InvalidInput: it is no receipt.
+            VerificationFailed: the registrar's key did not sign it.
+        """
+        lines = open_note(note, [trusted]).split("\n")
+        good = len(lines) == 6 and lines[0] == RECEIPT_HEADER and lines[2].isascii() and lines[2].isdigit()
+        _want(good and len(lines[2]) < 16, "its receipt is not one")
+        _hex("leaf hash", lines[3], 64)
+        _hex("chain", lines[4], 64)
+        return cls(lines[1], int(lines[2]), lines[3], lines[4])
+
+    def check(self, event: Event) -> None:
+        """
+        Raises:
+            VerificationFailed: the receipt is for another event.
+        """
+        if self.leaf_sha256 != leaf_hash(event.leaf()):
+            raise VerificationFailed(f"the registrar's receipt is not for record {event.record_id[:12]}…")
