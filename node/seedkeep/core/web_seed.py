@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from seedkeep.core.errors import InvalidInput
+from seedkeep.core.paths import check_path
 from seedkeep.core.record import check_web_seed
 
 #: what S3 and Swift allow for the name of an object, in bytes of UTF-8
@@ -63,10 +64,10 @@ class ObjectPlace:
         """The name of the object that holds the file at ``path`` (see :func:`path_below`).
 
         Raises:
-            InvalidInput: the name would be longer than object stores allow, or has characters, such as
-                a line break, that their listings and signatures cannot carry.
+            InvalidInput: the path breaks the rules of :mod:`seedkeep.core.paths` (so it has no line break,
+                and does not leave the place), or the name is longer than object stores allow.
         """
-        check_seed_path(path)
+        check_path(path)
         key = self.prefix + path
         if len(key.encode()) > MAX_KEY_BYTES:
             raise InvalidInput(
@@ -87,27 +88,11 @@ def path_below(name: str, path: str, *, files: int) -> str:
     return name if files == 1 and path == name else f"{name}/{path}"
 
 
-def check_seed_path(path: str) -> None:
-    """Refuse a path that leaves the web seed, or that no URL, signature or listing carries faithfully.
-
-    Raises:
-        InvalidInput: an empty, ``.`` or ``..`` part, a control character or a lone surrogate.
-    """
-    parts = path.split("/")
-    bad_part = any(part in ("", ".", "..") for part in parts)
-    bad_character = any(c < " " or "\x7f" <= c < "\xa0" or "\ud800" <= c <= "\udfff" for c in path)
-    if bad_part or bad_character:
-        raise InvalidInput(
-            f"{path[:200]!r} cannot be the name of an object",
-            hint="Rename the file: no control characters such as line breaks, no empty, . or .. part.",
-        )
-
-
 def url_below(base: str, path: str) -> str:
     """The URL of the file at ``path`` (see :func:`path_below`) below an http(s) web seed.
 
     Raises:
-        InvalidInput: see :func:`check_seed_path`.
+        InvalidInput: the path breaks the rules of :mod:`seedkeep.core.paths`.
     """
-    check_seed_path(path)
+    check_path(path)
     return base + quote(path, safe="/")
