@@ -10,7 +10,7 @@ What holds for every engine:
   snapshot that is at most about half a second old and never wait.
 * A dataset is at ``save_path/<name>/<path>``, or ``save_path/<name>`` when it is a single file.
 * It never deletes, moves or truncates a finished file; the owner of ``save_path`` does, after
-  ``remove`` has returned. It may write ``save_path/.<key>.parts`` next to the data while only a part
+  ``remove`` has returned. It may write ``save_path/.<first 40 digits of key>.parts`` while only a part
   of the files is wanted.
 * Bytes on disk are never trusted without resume data or ``complete=True``: they are hashed first.
 * Errors that are *permanent* for a torrent put it in state ``failed`` and emit :class:`Failed` once:

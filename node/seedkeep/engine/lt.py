@@ -1,0 +1,432 @@
+"""The engine on libtorrent 2.1: the one module that imports it.
+
+Calls into libtorrent are either posts (answered by an alert) or run in a thread, so the event loop never
+waits for its network thread. Alerts wake the loop through a socket pair. Every half second it posts the
+changed statuses; :class:`~seedkeep.engine.torrent.Torrent` turns them into what callers see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any
+
+import libtorrent
+
+from seedkeep.core.errors import Error, HostileMetainfo, InvalidInput, NotFound
+from seedkeep.engine import alerts as al
+from seedkeep.engine.metainfo_check import require_same_files
+from seedkeep.engine.model import Engine, EngineEvent, EngineSettings, TorrentSpec, TorrentStatus
+from seedkeep.engine.reactions import Reactions
+from seedkeep.engine.session_settings import choose_ports, session_settings
+from seedkeep.engine.torrent import Torrent
+from seedkeep.engine.web_seed_watch import WebSeedWatch
+
+log = logging.getLogger(__name__)
+
+#: untyped on purpose: the stubs of the wheel describe another version
+lt: Any = libtorrent
+
+TICK = 0.5
+#: a .torrent of up to this size is parsed on the loop (well under 50 ms), a larger one in a thread
+SMALL_METAINFO = 128 * 1024
+LOAD_LIMITS = {"max_buffer_size": 512 * 1024 * 1024, "max_pieces": 0x200000, "max_decode_tokens": 10_000_000}
+ANSWER_SECONDS = 10.0
+MASK = lt.alert_category.error | lt.alert_category.status | lt.alert_category.storage | lt.alert_category.peer
+
+
+def libtorrent_engine(settings: EngineSettings) -> Engine:
+    """An engine that talks to the BitTorrent network. Nothing happens before ``start``."""
+    return LibtorrentEngine(settings)
+
+
+class LibtorrentEngine:
+    """See :class:`seedkeep.engine.model.Engine`."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._session: Any = None
+        self._closed = False
+        self._held = False
+        self._port = 0
+        self._reactions = Reactions(self._own)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._adding: dict[str, asyncio.Future[al.Added]] = {}
+        self._removing: dict[str, asyncio.Future[None]] = {}
+        self._closing_files: dict[Any, asyncio.Future[None]] = {}
+        self._listening: asyncio.Future[int] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        if self._session is not None or self._closed:
+            raise Error("The engine was started twice.", hint="Make a new one.")
+        listen = choose_ports(self._settings.listen)
+        loop = asyncio.get_running_loop()
+        self._listening = loop.create_future()
+        self._wake = socket.socketpair()
+        for end in self._wake:
+            end.setblocking(False)
+        pack = session_settings(self._settings, listen, int(MASK))
+        self._session = await asyncio.to_thread(lt.session, pack)
+        self._session.set_alert_fd(self._wake[1].fileno())
+        loop.add_reader(self._wake[0].fileno(), self._on_wake)
+        self._on_wake()
+        self._own(self._tick())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._port = await self._listening
+        except (TimeoutError, Error) as error:
+            await self.close()
+            raise Error(
+                f"Cannot listen for peers on {listen}: {error or 'no answer'}.",
+                hint="Another program may use the port; choose another one in the settings.",
+            ) from error
+
+    async def close(self) -> Mapping[str, bytes]:
+        if self._closed:
+            return {}
+        self._closed = True
+        saved: Mapping[str, bytes] = {}
+        if self._session is not None:
+            self._session.pause()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    saved = await self._save_changed()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._reactions.end(Error("The engine was closed."))
+        await self._end_session()
+        return saved
+
+    async def _end_session(self) -> None:
+        """Drop the session in a thread (its destructor waits for the last trackers), then the sockets."""
+        if self._wake is not None:
+            asyncio.get_running_loop().remove_reader(self._wake[0].fileno())
+        self._closing_files.clear()
+        if self._session is not None:
+            holder, self._session = [self._session], None
+            await asyncio.to_thread(holder.clear)
+        if self._wake is not None:
+            for end in self._wake:
+                end.close()
+            self._wake = None
+
+    @property
+    def listen_port(self) -> int:
+        return self._port
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- torrents --------------------------------------------------------------------------------
+
+    async def add(self, spec: TorrentSpec) -> None:
+        self._running()
+        async with self._locks.setdefault(spec.key, asyncio.Lock()):
+            torrent = self._reactions.get(spec.key)
+            if torrent is not None:
+                self._renew_spec(torrent, spec)
+                return
+            if len(spec.metainfo) > SMALL_METAINFO:
+                params = await asyncio.to_thread(self._load, spec)
+            else:
+                params = self._load(spec)
+            answer: asyncio.Future[al.Added] = asyncio.get_running_loop().create_future()
+            self._adding[spec.key] = answer
+            try:
+                self._session.async_add_torrent(params)
+                async with asyncio.timeout(ANSWER_SECONDS * 6):
+                    added = await answer
+            except TimeoutError:
+                raise Error(f"libtorrent did not take {params.ti.name()!r}.", hint="Try again.") from None
+            finally:
+                self._adding.pop(spec.key, None)
+            if added.error:
+                raise HostileMetainfo(f"libtorrent refuses {params.ti.name()!r}: {added.error}.")
+            self._register(spec, params.ti, added.handle)
+
+    def _load(self, spec: TorrentSpec) -> Any:
+        """``add_torrent_params``; every address, tracker and web seed comes from the spec alone."""
+        try:
+            params = lt.load_torrent_buffer(spec.metainfo, LOAD_LIMITS)
+            info = lt.bdecode(spec.metainfo)[b"info"]
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise HostileMetainfo(f"The torrent of {spec.key} does not load: {error}.") from error
+        ti = params.ti
+        hashes = ti.info_hashes()
+        if hashes.has_v1() and hashes.has_v2():
+            raise HostileMetainfo(f"The torrent of {spec.key} is a hybrid of v1 and v2.")
+        if al.key_of(hashes) != spec.key:
+            raise HostileMetainfo(f"The torrent given for {spec.key} is that of {al.key_of(hashes)}.")
+        layout = ti.layout()
+        real = [
+            i for i in range(layout.num_files()) if not layout.file_flags(i) & lt.file_storage.flag_pad_file
+        ]
+        require_same_files(info, [layout.file_path(i) for i in real])
+        if not spec.complete and spec.resume:
+            params = _with_resume(params, spec)
+        params.save_path = str(spec.save_path)
+        params.trackers = list(spec.trackers)
+        params.tracker_tiers = [0] * len(spec.trackers)
+        params.url_seeds = list(spec.web_seeds)
+        params.peers = [(_address(host), port) for host, port in spec.peers]
+        flags = params.flags & ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+        if spec.complete:
+            params.have_pieces = [True] * ti.num_pieces()
+        if spec.wanted is not None:
+            params.file_priorities = _priorities(layout, real, spec.wanted)
+        # Wait after the check, so that what was on disk can be told from what arrives.
+        params.flags = flags | lt.torrent_flags.stop_when_ready | lt.torrent_flags.duplicate_is_error
+        return params
+
+    def _register(self, spec: TorrentSpec, ti: Any, handle: Any) -> None:
+        torrent = Torrent(spec.key, ti.name(), ti.num_files(), handle, unsaved=spec.resume is None)
+        if spec.web_seeds:
+            torrent.watch = self._watch(spec.web_seeds)
+        self._reactions.register(torrent)
+        handle.post_status()
+
+    def _watch(self, urls: tuple[str, ...]) -> WebSeedWatch:
+        s = self._settings
+        return WebSeedWatch(urls, retry=s.web_seed_retry, tries=s.web_seed_tries, stall=s.stall)
+
+    def _renew_spec(self, torrent: Torrent, spec: TorrentSpec) -> None:
+        """Take up what is new in the spec of a torrent that is already there."""
+        for url in spec.trackers:
+            torrent.handle.add_tracker({"url": url, "tier": 0})
+        if spec.web_seeds and torrent.watch is None:
+            torrent.watch = self._watch(())
+        for url in spec.web_seeds:
+            if torrent.watch is not None and url not in torrent.watch.urls:
+                torrent.watch.add(url)
+                torrent.handle.add_url_seed(url)
+        for host, port in spec.peers:
+            torrent.handle.connect_peer((_address(host), port))
+
+    async def remove(self, key: str) -> None:
+        if self._closed:
+            return
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            torrent = self._reactions.forget(key)
+            if torrent is None:
+                self._locks.pop(key, None)
+                return
+            torrent.release(NotFound(f"{torrent.name!r} was removed."))
+            loop = asyncio.get_running_loop()
+            gone: asyncio.Future[None] = loop.create_future()
+            closed: asyncio.Future[None] = loop.create_future()
+            self._removing[key], self._closing_files[torrent.handle] = gone, closed
+            try:
+                self._session.remove_torrent(torrent.handle)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await asyncio.gather(gone, closed)
+            except TimeoutError:
+                log.warning("libtorrent did not confirm that %s is closed", key)
+            finally:
+                self._removing.pop(key, None)
+                self._closing_files.pop(torrent.handle, None)
+                self._locks.pop(key, None)
+
+    def status(self, key: str) -> TorrentStatus:
+        return self._get(key).status(all_held=self._held)
+
+    def statuses(self) -> list[TorrentStatus]:
+        return [torrent.status(all_held=self._held) for torrent in self._reactions.torrents()]
+
+    async def wait_complete(self, key: str) -> None:
+        torrent = self._get(key)
+        if torrent.failure is not None:
+            raise torrent.failure
+        if not torrent.complete:
+            await _wait_in(torrent.done_waiters)
+
+    async def pause(self, key: str) -> None:
+        torrent = self._get(key)
+        torrent.held = True
+        torrent.handle.pause()
+
+    async def resume(self, key: str) -> None:
+        torrent = self._get(key)
+        torrent.held = False
+        if torrent.failure is None:
+            torrent.handle.resume()
+
+    async def pause_all(self) -> None:
+        self._running()
+        self._held = True
+        self._session.pause()
+
+    async def resume_all(self) -> None:
+        self._running()
+        self._held = False
+        self._session.resume()
+
+    async def recheck(self, key: str) -> None:
+        torrent = self._get(key)
+        if torrent.failure is not None:
+            raise torrent.failure
+        torrent.unsettle()
+        torrent.handle.set_flags(lt.torrent_flags.stop_when_ready)
+        torrent.handle.force_recheck()
+        # A paused torrent is never checked; stop_when_ready pauses it again.
+        torrent.handle.resume()
+        await _wait_in(torrent.check_waiters)
+
+    async def connect(self, key: str, host: str, port: int) -> None:
+        self._get(key).handle.connect_peer((_address(host), port))
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        return self._reactions.subscribers.subscribe()
+
+    def set_limits(self, *, down: int = 0, up: int = 0) -> None:
+        self._running()
+        self._session.apply_settings({"download_rate_limit": down, "upload_rate_limit": up})
+
+    def _running(self) -> None:
+        if self._session is None or self._closed:
+            raise Error("The engine is not running.")
+
+    def _get(self, key: str) -> Torrent:
+        torrent = self._reactions.get(key)
+        if torrent is None:
+            raise NotFound(f"No torrent {key} is loaded.")
+        return torrent
+
+    # -- resume data -----------------------------------------------------------------------------
+
+    async def save_resume(self, key: str) -> bytes:
+        torrent = self._get(key)
+        data = await self._ask_resume(torrent, 0)
+        if data is None:
+            raise Error(
+                f"The state of {torrent.name!r} cannot be saved now.", hint="Wait until it is checked."
+            )
+        return data
+
+    async def save_changed(self) -> Mapping[str, bytes]:
+        self._running()
+        return await self._save_changed()
+
+    async def _save_changed(self) -> Mapping[str, bytes]:
+        asked = [t for t in self._reactions.torrents() if t.unsaved and t.ready]
+        answers = await asyncio.gather(
+            *(self._ask_resume(t, lt.save_resume_flags_t.only_if_modified) for t in asked),
+            return_exceptions=True,
+        )
+        return {t.key: a for t, a in zip(asked, answers, strict=True) if isinstance(a, bytes)}
+
+    async def _ask_resume(self, torrent: Torrent, flags: int) -> bytes | None:
+        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        torrent.resume_waiters.append(answer)
+        torrent.handle.save_resume_data(flags)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answer
+        except TimeoutError:
+            return None
+
+    # -- alerts ----------------------------------------------------------------------------------
+
+    def _on_wake(self) -> None:
+        if self._wake is None or self._session is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            while len(self._wake[0].recv(4096)) == 4096:
+                pass
+        for alert in al.copied(self._session.pop_alerts(), _encode_resume):
+            match alert:
+                case al.Added(key=key):
+                    _answer(self._adding.get(key), alert)
+                case al.Removed(key=key):
+                    _answer(self._removing.get(key), None)
+                case al.Flushed(handle=handle) if handle in self._closing_files:
+                    _answer(self._closing_files[handle], None)
+                case al.Listening(port=port):
+                    _answer(self._listening, port)
+                case al.ListenFailed(reason=reason):
+                    self._own(self._listening_failed(reason))
+                case _:
+                    self._reactions.react(alert, asyncio.get_running_loop().time())
+                    if isinstance(alert, al.Checked | al.Finished):
+                        self._ask_statuses()
+
+    async def _listening_failed(self, reason: str) -> None:
+        """One address could not be used; that is an error only if no other can."""
+        await asyncio.sleep(1.0)
+        if self._listening is not None and not self._listening.done():
+            self._listening.set_exception(Error(reason))
+
+    def _ask_statuses(self) -> None:
+        self._session.post_torrent_updates(lt.torrent_handle.query_accurate_download_counters)
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK)
+            self._ask_statuses()
+            self._reactions.tick(loop.time(), all_held=self._held)
+
+
+def _answer(waiter: asyncio.Future[Any] | None, value: object) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(value)
+
+
+async def _wait_in(waiters: set[asyncio.Future[None]]) -> None:
+    """Wait as one of many; forget it however the wait ends."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiters.add(waiter)
+    try:
+        await waiter
+    finally:
+        waiters.discard(waiter)
+
+
+def _encode_resume(params: Any) -> bytes:
+    """Resume data without trackers and web seeds: the spec brings them, redirect targets are secret.
+
+    Merkle trees are left out too: they take 0.2 % of the data's size, and the metainfo has all layers needed.
+    """
+    params.url_seeds = []
+    params.http_seeds = []
+    params.trackers = []
+    resume = lt.write_resume_data(params)
+    resume.pop(b"trees", None)
+    return bytes(lt.bencode(resume))
+
+
+def _with_resume(params: Any, spec: TorrentSpec) -> Any:
+    """``params`` with what resume data tells of the disk, unless it is damaged or another torrent's."""
+    try:
+        resumed = lt.read_resume_data(spec.resume, LOAD_LIMITS)
+    except RuntimeError:
+        return params
+    if al.key_of(resumed.info_hashes) != spec.key:
+        return params
+    resumed.ti = params.ti
+    return resumed
+
+
+def _priorities(layout: Any, real: list[int], wanted: frozenset[int]) -> list[int]:
+    """libtorrent's file priorities (pad files count there) from indexes into the manifest."""
+    if wanted and not (min(wanted) >= 0 and max(wanted) < len(real)):
+        raise InvalidInput(f"There are {len(real)} files; number {max(wanted)} is not one of them.")
+    chosen = {real[index] for index in wanted}
+    return [4 if i in chosen else 0 for i in range(layout.num_files())]
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        raise InvalidInput(f"{host!r} is no IP address of a peer.") from None
