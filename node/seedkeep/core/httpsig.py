@@ -133,6 +133,7 @@ def sign_request(
         label="sig",
         tag=TAG,
         covered_component_ids=COVERED,
+        use_existing_digest=True,
     )
     return dict(message.headers)
 

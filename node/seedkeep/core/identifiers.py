@@ -131,7 +131,7 @@ _HASH_FORMS = (
 _BASE32 = re.compile(r"urn:btih:([a-z2-7]{32})", re.IGNORECASE)
 _API_ROUTES = (
     re.compile(r"/torrents/(?P<content_id>[0-9a-f]{64})(?:\.v1)?\.torrent"),
-    re.compile(r"/api/v1/records/(?P<rid>[0-9a-f]{64})(?:/manifest)?"),
+    re.compile(r"(?:/api/v1)?/records/(?P<rid>[0-9a-f]{64})(?:/manifest)?"),
 )
 
 

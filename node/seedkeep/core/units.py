@@ -43,8 +43,8 @@ def parse_duration(text: str) -> float:
 
 def print_size(count: float) -> str:
     """Decimal units, three significant digits: ``18.4 MB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(count) < 999.5 or unit == "PB":
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB", "EB"):
+        if abs(count) < 999.5 or unit == "EB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
         count /= 1000
     raise AssertionError("unreachable")
