@@ -1,0 +1,394 @@
+"""The one way in which node and command line talk to a registrar (``docs/protocol.md``).
+
+What it promises:
+
+* nothing is believed that was not verified: the registrar's key is the pinned one, a record's event, body
+  and receipt hold, objects have the digest and the shape that the record names;
+* only requests that may be repeated are repeated (reads, uploads, submitting one signed event);
+* every failure is a :class:`seedkeep.core.errors.Error`; a tainted record is
+  :class:`seedkeep.registrar_http.TaintedRecord`, with the reasons.
+
+Example::
+
+    client = RegistrarClient(url, key=key, session=session, now=time.time, pinned=None)
+    record = await client.record(rid)
+    manifest = await client.manifest(record)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from seedkeep.core import jcs, taint
+from seedkeep.core.audit import LeafAt, Opening
+from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed
+from seedkeep.core.events import MAX_BODY_BYTES, Event
+from seedkeep.core.keys import PrivateKey
+from seedkeep.core.manifest import Manifest
+from seedkeep.core.metainfo import check_layers
+from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
+from seedkeep.registrar_http import ATTEMPTS, Transport
+from seedkeep.registrar_messages import (
+    Heartbeat,
+    Lease,
+    Match,
+    NodeProfile,
+    Record,
+    RegistrarInfo,
+    Report,
+    audit_id,
+    leaf_at,
+    utc,
+)
+
+ATTESTATION_DOMAIN = b"seedkeep/attestation/v1\n"
+REMOVAL_DOMAIN = b"seedkeep/removal/v1\n"
+MAX_WAIT_S = 60.0
+_SHA256_BYTES = 32
+_SHA1_BYTES = 20
+_LONGEST_MANIFEST_LINE = 9000
+
+
+class RegistrarClient:
+    """One registrar.
+
+    Args:
+        url: its base URL.
+        key: signs what is written; None for a client that only reads.
+        session: for all requests; the caller closes it.
+        now: Unix seconds.
+        pinned: the key this registrar must have, or None on first contact.
+        on_first_contact: is told the key when ``pinned`` is None.
+        attempts: how often a repeatable request is tried.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: PrivateKey | None,
+        session: aiohttp.ClientSession,
+        now: Callable[[], float],
+        pinned: Verifier | None,
+        on_first_contact: Callable[[Verifier], None] | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._http = Transport(url, key=key, session=session, now=now, attempts=attempts)
+        self._now = now
+        self._pinned = pinned
+        self._on_first_contact = on_first_contact
+        self._info: RegistrarInfo | None = None
+        self._asking = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        """The base URL, without ``/`` at the end."""
+        return self._http.url
+
+    async def info(self) -> RegistrarInfo:
+        """What the registrar says of itself; asked once, then remembered.
+
+        Raises:
+            VerificationFailed: it shows another key than the pinned one.
+        """
+        async with self._asking:
+            if self._info is None:
+                answer = await self._http.get("/.well-known/seedkeep", limit=1 << 20)
+                info = RegistrarInfo.parse(answer.json())
+                self._check_key(info.vkey)
+                self._info = info
+            return self._info
+
+    def _check_key(self, shown: Verifier) -> None:
+        if self._pinned is None:
+            self._pinned = shown
+            if self._on_first_contact:
+                self._on_first_contact(shown)
+        elif self._pinned != shown:
+            raise VerificationFailed(
+                f"the registrar {self.url} shows the key {shown.key} of {shown.name}, "
+                f"but it is known by {self._pinned.key} of {self._pinned.name}: "
+                "it was set up anew, or somebody stands in between",
+                hint="Ask its operator. If the new key is right, remove its line from known_registrars.",
+            )
+
+    # --- records and objects -------------------------------------------------------------------------
+
+    async def record(self, rid_or_content_id: str) -> Record:
+        """A verified record.
+
+        Args:
+            rid_or_content_id: 64 hex digits.
+
+        Raises:
+            NotFound, TaintedRecord, VerificationFailed, InvalidInput, Unreachable.
+        """
+        wanted = rid_or_content_id.lower()
+        try:
+            return await self._record_of(wanted)
+        except NotFound as error:
+            for match in await self.resolve(f"urn:btmh:1220{wanted}"):
+                return await self._record_of(match.rid, content_id=wanted)
+            raise error
+
+    async def _record_of(self, rid: str, *, content_id: str = "") -> Record:
+        info = await self.info()
+        document = (await self._http.get(f"/api/v1/records/{quote(rid, safe='')}")).json()
+        record = Record.parse(document, info.vkey)
+        if record.rid != rid or content_id not in ("", record.content_id):
+            raise VerificationFailed(f"{self.url} answered with another record than {rid[:12]}…")
+        return record
+
+    async def resolve(self, name: str) -> list[Match]:
+        """What ``name`` may mean; empty when the registrar does not know it.
+
+        Raises:
+            TaintedRecord, Unreachable, InvalidInput.
+        """
+        await self.info()
+        try:
+            answer = (await self._http.get(f"/api/v1/resolve?id={quote(name, safe='')}")).json()
+        except NotFound:
+            return []
+        matches = answer.get("matches")
+        if not isinstance(matches, list) or len(matches) > 1000:
+            raise InvalidInput(f"{self.url} answered a question for a name with something else")
+        return [Match.parse(m) for m in matches]
+
+    async def records(
+        self, *, limit: int = 100, cursor: str = ""
+    ) -> tuple[list[Mapping[str, Any]], str | None]:
+        """Short documents, newest first, unverified; and the cursor of the next page, or None."""
+        query = f"?limit={limit}" + (f"&cursor={quote(cursor, safe='')}" if cursor else "")
+        answer = (await self._http.get(f"/api/v1/records{query}")).json()
+        following = answer.get("next")
+        return _objects(answer, "records"), following if isinstance(following, str) else None
+
+    async def manifest(self, record: Record) -> Manifest:
+        """The manifest, verified against the record: digest, content id, name and totals."""
+        dataset = record.dataset
+        limit = min(4096 + dataset.files * _LONGEST_MANIFEST_LINE, 1 << 32)
+        data = await self._object(dataset.manifest, limit)
+        return await asyncio.to_thread(check_manifest, record, data)
+
+    async def layers(self, record: Record, manifest: Manifest | None = None) -> bytes:
+        """The v2 piece layers, verified by digest, and against ``manifest`` when it is given."""
+        dataset = record.dataset
+        most = (dataset.bytes // dataset.piece_length + dataset.files) * _SHA256_BYTES
+        data = await self._object(dataset.piece_layers, most)
+        if manifest is not None:
+            await asyncio.to_thread(check_layers, manifest, data)
+        return data
+
+    async def pieces_v1(self, record: Record) -> bytes:
+        """The v1 pieces, verified by digest and length."""
+        dataset = record.dataset
+        size = -(-dataset.bytes // dataset.piece_length) * _SHA1_BYTES
+        data = await self._object(dataset.pieces_v1, size)
+        if len(data) != size:
+            raise VerificationFailed(f"the v1 pieces of {record.ark} have {len(data)} bytes, not {size}")
+        return data
+
+    async def _object(self, sha256: str, limit: int) -> bytes:
+        answer = await self._http.get(f"/api/v1/objects/{sha256}", limit=limit, accept="*/*")
+        found = await asyncio.to_thread(lambda: hashlib.sha256(answer.body).hexdigest())
+        if found != sha256:
+            raise VerificationFailed(f"the object {sha256[:12]}… of {self.url} is not what its name says")
+        return answer.body
+
+    async def put_object(self, sha256: str, data: bytes | Path) -> bool:
+        """Upload an object unless it is there; so an interrupted share goes on where it was.
+
+        Returns:
+            Whether anything had to be sent.
+
+        Raises:
+            InvalidInput: it is larger than the registrar takes.
+        """
+        info = await self.info()
+        size = len(data) if isinstance(data, bytes) else (await asyncio.to_thread(data.stat)).st_size
+        if size > info.max_object_bytes:
+            raise InvalidInput(
+                f"a list of this dataset has {size} bytes; {self.url} takes at most {info.max_object_bytes}",
+                hint="Share it in several parts, or ask the registrar to raise max_object_bytes.",
+            )
+        path = f"/api/v1/objects/{sha256}"
+        if await self._http.head(path):
+            return False
+        await self._http.put(info.public_url, path, sha256, data)
+        return True
+
+    async def submit(self, event: Event, body: bytes) -> Record:
+        """Register a signed event; again with the same event gives the same record."""
+        document = await self._post("/api/v1/events", _signed_event(event, body), again=True)
+        record = Record.parse(document, (await self.info()).vkey)
+        if record.event != event:
+            raise VerificationFailed(f"{self.url} recorded another event than the one it was sent")
+        return record
+
+    # --- storage managers ----------------------------------------------------------------------------
+
+    async def enrol(self, profile: NodeProfile) -> Mapping[str, Any]:
+        """Make this node known, or update what is known of it."""
+        fields = {**asdict(profile), "subjects": list(profile.subjects)}
+        return await self._post("/api/v1/nodes", fields, again=True)
+
+    async def heartbeat(self, report: Report, *, wait: float = 0.0) -> Heartbeat:
+        """Report and be told; the answer may be held back up to ``wait`` seconds (60 at most)."""
+        wait = min(max(wait, 0.0), MAX_WAIT_S)
+        return Heartbeat.parse(
+            await self._post(f"/api/v1/heartbeat?wait={wait:g}", report.fields(), wait=wait)
+        )
+
+    async def claim(self, content_id: str) -> Lease:
+        """Take on a dataset.
+
+        Raises:
+            Conflict: enough nodes have it.
+            TaintedRecord.
+        """
+        return Lease.parse(await self._post("/api/v1/claims", {"content_id": content_id}, again=True))
+
+    async def release(self, content_id: str, reason: str) -> None:
+        """Give a claim back."""
+        await self._post(f"/api/v1/claims/{content_id}/release", {"reason": reason[:500]}, again=True)
+
+    async def attest(self, *, content_id: str, manifest: str, infohash_v1: str) -> None:
+        """Say, signed, that every file's bytes were checked.
+
+        Args:
+            manifest: SHA-256 of the manifest.
+            infohash_v1: as computed from the bytes on this node's disk.
+        """
+        statement = {
+            "type": "attestation",
+            "content_id": content_id,
+            "manifest": manifest,
+            "infohash_v1": infohash_v1,
+        }
+        await self._post("/api/v1/attestations", self._stated(ATTESTATION_DOMAIN, statement), again=True)
+
+    async def audit_commit(self, audit: str, commitments: Sequence[str]) -> tuple[LeafAt, ...]:
+        """Answer the first round; gives the leaves to be opened."""
+        answer = await self._post(f"/api/v1/audits/{audit_id(audit)}/commit", {"commitments": [*commitments]})
+        opened = answer.get("open")
+        if not isinstance(opened, list) or len(opened) > 1000:
+            raise InvalidInput(f"{self.url} did not say which blocks of an audit to open")
+        return tuple(leaf_at(item) for item in opened)
+
+    async def audit_refuse(self, audit: str, why: str) -> None:
+        """Refuse an audit; ``why``: tainted, missing or busy."""
+        await self._post(f"/api/v1/audits/{audit_id(audit)}/commit", {"refused": why})
+
+    async def audit_open(self, audit: str, openings: Sequence[Opening]) -> tuple[str, str]:
+        """Answer the second round; gives the outcome and the detail in words."""
+        told = [
+            {
+                "file": o.at.file,
+                "leaf": o.at.leaf,
+                "data": base64.b64encode(o.data).decode(),
+                "proof": [step.hex() for step in o.proof],
+            }
+            for o in openings
+        ]
+        answer = await self._post(f"/api/v1/audits/{audit_id(audit)}/open", {"openings": told})
+        return str(answer.get("outcome", ""))[:40], str(answer.get("detail", ""))[:600]
+
+    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:
+        """Say, signed, that the bytes of a tainted dataset are gone from this node."""
+        statement = {"type": "removal", "taint": taint, "content_id": content_id, "bytes": bytes}
+        await self._post("/api/v1/receipts", self._stated(REMOVAL_DOMAIN, statement), again=True)
+
+    async def report_web_seed(self, *, content_id: str, web_seed: str, reason: str) -> None:
+        """Report a web seed that does not serve what the record says."""
+        fields = {"content_id": content_id, "web_seed": web_seed, "reason": reason[:500]}
+        await self._post("/api/v1/web-seed-reports", fields)
+
+    async def nodes(self) -> list[Mapping[str, Any]]:
+        """The registrar's nodes, as it tells them."""
+        return _objects((await self._http.get("/api/v1/nodes")).json(), "nodes")
+
+    # --- taints --------------------------------------------------------------------------------------
+
+    async def taint_head(self) -> str:
+        """The signed head note, not yet judged: see :class:`seedkeep.core.taint.TrustedTaints`."""
+        answer = await self._http.get("/api/v1/taints/head", limit=MAX_NOTE_BYTES, accept="text/plain")
+        try:
+            return answer.body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"the taint head of {self.url} is not UTF-8") from error
+
+    async def taint_list(self, sha256: str) -> bytes:
+        """The list a head names; its digest is checked by whoever loads it."""
+        path = f"/api/v1/taints/lists/{sha256}"
+        return (await self._http.get(path, limit=taint.MAX_LIST_BYTES, accept="*/*")).body
+
+    async def taints(self) -> list[Mapping[str, Any]]:
+        """All taints with their state, as the registrar tells them."""
+        return _objects((await self._http.get("/api/v1/taints")).json(), "taints")
+
+    async def add_taint(self, event: Event, body: bytes) -> Mapping[str, Any]:
+        """Ask for a taint, or approve another curator's."""
+        return await self._post("/api/v1/taints", _signed_event(event, body), again=True)
+
+    async def lift_taint(self, taint: str, event: Event, body: bytes) -> Mapping[str, Any]:
+        """Lift a taint."""
+        path = f"/api/v1/taints/{quote(taint, safe='')}/lift"
+        return await self._post(path, _signed_event(event, body), again=True)
+
+    # -------------------------------------------------------------------------------------------------
+
+    def _stated(self, domain: bytes, statement: Mapping[str, Any]) -> dict[str, Any]:
+        key = self._http.key
+        if key is None:
+            raise UsageError("a statement needs a key to sign with", hint="See `seedkeep key new`.")
+        whole = {"v": 1, **statement, "node": str(key.public), "at": utc(self._now())}
+        return {**whole, "sig": base64.b64encode(key.sign(domain + jcs.dumps(whole))).decode()}
+
+    async def _post(
+        self, path: str, fields: Mapping[str, Any], *, again: bool = False, wait: float = 0.0
+    ) -> dict[str, Any]:
+        base = (await self.info()).public_url
+        return (await self._http.post(base, path, fields, again=again, wait=wait)).json()
+
+
+def check_manifest(record: Record, data: bytes) -> Manifest:
+    """Read a manifest and check that it is the record's.
+
+    Raises:
+        InvalidInput: it is malformed.
+        VerificationFailed: it gives another content id, name or size than the record says.
+    """
+    dataset = record.dataset
+    if hashlib.sha256(data).hexdigest() != dataset.manifest:
+        raise VerificationFailed(f"the manifest of {record.ark} is not the one its record names")
+    manifest = Manifest.parse(data)
+    told = (dataset.name, dataset.piece_length, dataset.files, dataset.bytes)
+    if (manifest.name, manifest.piece_length, len(manifest.files), manifest.bytes) != told:
+        raise VerificationFailed(f"the manifest of {record.ark} contradicts its record")
+    if manifest.content_id() != dataset.content_id:
+        raise VerificationFailed(
+            f"the manifest of {record.ark} lists other bytes than its content id",
+            hint="Do not use this record; tell its registrar.",
+        )
+    return manifest
+
+
+def _signed_event(event: Event, body: bytes) -> dict[str, Any]:
+    return {"event": jcs.loads(event.leaf()), "body": jcs.loads(body, limit=MAX_BODY_BYTES)}
+
+
+def _objects(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = answer.get(name)
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise InvalidInput(f"a registrar's list of {name} is malformed")
+    return found
