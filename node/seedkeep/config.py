@@ -83,7 +83,7 @@ class ClientSettings:
 class NodeSettings:
     """What a storage manager goes by."""
 
-    data: Path = setting(_DEFAULT_DATA, "directory of everything this node stores")
+    data: Path = setting(_DEFAULT_DATA, "directory of everything this node stores")  # noqa: RUF009
     pledge: int = setting(10 * 10**9, "most disk space this node ever uses", unit="bytes")
     floor: int = setting(10**9, "free space always left to others on that disk", unit="bytes")
     registrars: tuple[str, ...] = setting((), "URLs of the registrars to serve")
