@@ -94,10 +94,10 @@ class NodeSettings:
     listen: str = setting("0.0.0.0,[::]", "addresses to take connections from peers on, comma separated")
     port: int = setting(6891, "TCP port for peers, to be let through the firewall; 0 lets the system choose")
     downloads: int = setting(4, "datasets downloaded at the same time")
-    scrub_interval: float = setting(
+    scrub_every: float = setting(
         30 * 86400.0, "every byte is read and checked again within this time", unit="seconds"
     )
-    scrub_budget: int = setting(20 * 10**6, "most bytes a second read for that", unit="bytes")
+    scrub_rate: int = setting(20 * 10**6, "most bytes a second read for that; 0 = never", unit="bytes")
     heartbeat: float = setting(
         0.0, "time between heartbeats; 0 = what the registrar asks for", unit="seconds"
     )

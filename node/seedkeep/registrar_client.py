@@ -36,6 +36,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
+from seedkeep.core.statements import Attestation, Removal
 from seedkeep.registrar_http import ATTEMPTS, Transport
 from seedkeep.registrar_messages import (
     Heartbeat,
@@ -50,8 +51,6 @@ from seedkeep.registrar_messages import (
     utc,
 )
 
-ATTESTATION_DOMAIN = b"seedkeep/attestation/v1\n"
-REMOVAL_DOMAIN = b"seedkeep/removal/v1\n"
 MAX_WAIT_S = 60.0
 _SHA256_BYTES = 32
 _SHA1_BYTES = 20
@@ -269,13 +268,9 @@ class RegistrarClient:
             manifest: SHA-256 of the manifest.
             infohash_v1: as computed from the bytes on this node's disk.
         """
-        statement = {
-            "type": "attestation",
-            "content_id": content_id,
-            "manifest": manifest,
-            "infohash_v1": infohash_v1,
-        }
-        await self._post("/api/v1/attestations", self._stated(ATTESTATION_DOMAIN, statement), again=True)
+        key, at = self._signer()
+        statement = Attestation(content_id, manifest, infohash_v1, str(key.public), at)
+        await self._post("/api/v1/attestations", statement.sign(key), again=True)
 
     async def audit_commit(self, audit: str, commitments: Sequence[str]) -> tuple[LeafAt, ...]:
         """Answer the first round; gives the leaves to be opened."""
@@ -305,8 +300,9 @@ class RegistrarClient:
 
     async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:
         """Say, signed, that the bytes of a tainted dataset are gone from this node."""
-        statement = {"type": "removal", "taint": taint, "content_id": content_id, "bytes": bytes}
-        await self._post("/api/v1/receipts", self._stated(REMOVAL_DOMAIN, statement), again=True)
+        key, at = self._signer()
+        statement = Removal(taint, content_id, bytes, str(key.public), at)
+        await self._post("/api/v1/receipts", statement.sign(key), again=True)
 
     async def report_web_seed(self, *, content_id: str, web_seed: str, reason: str) -> None:
         """Report a web seed that does not serve what the record says."""
@@ -347,12 +343,11 @@ class RegistrarClient:
 
     # -------------------------------------------------------------------------------------------------
 
-    def _stated(self, domain: bytes, statement: Mapping[str, Any]) -> dict[str, Any]:
-        key = self._http.key
-        if key is None:
+    def _signer(self) -> tuple[PrivateKey, str]:
+        """The key to sign a statement with, and the time."""
+        if self._http.key is None:
             raise UsageError("a statement needs a key to sign with", hint="See `seedkeep key new`.")
-        whole = {"v": 1, **statement, "node": str(key.public), "at": utc(self._now())}
-        return {**whole, "sig": base64.b64encode(key.sign(domain + jcs.dumps(whole))).decode()}
+        return self._http.key, utc(self._now())
 
     async def _post(
         self, path: str, fields: Mapping[str, Any], *, again: bool = False, wait: float = 0.0
