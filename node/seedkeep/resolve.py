@@ -1,0 +1,367 @@
+"""From a name to a verified record, with no single point of failure (decision 4).
+
+The chain: the registrar given by hand → the one the name itself mentions → the configured ones → those on
+the local network → the ones all of these list as peers → what is remembered from earlier. The first that
+answers with something that *is* what was asked for wins; everything is verified against the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from seedkeep.core import identifiers
+from seedkeep.core.errors import (
+    Error,
+    InvalidInput,
+    NotFound,
+    Unreachable,
+    UsageError,
+    VerificationFailed,
+)
+from seedkeep.core.identifiers import Identifier, Kind
+from seedkeep.core.manifest import Manifest
+from seedkeep.core.metainfo import Metainfo, check_layers, info_v1, infohash_v1_of, read_metainfo
+from seedkeep.core.paths import printable
+from seedkeep.record_cache import RecordCache, Saved
+from seedkeep.registrar_client import RegistrarClient, check_manifest
+from seedkeep.registrar_http import TaintedRecord, normal_url
+from seedkeep.registrar_messages import Record, usable_tracker, usable_web_seed
+
+MAX_TORRENT_BYTES = 10_000_000
+_MOST_REGISTRARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a name means.
+
+    Args:
+        record: verified; None for a torrent file that no registrar knows.
+        path: a file or directory in it, or "" for all.
+        client: the registrar that answered; None when it comes from memory or a torrent file.
+        torrent: the torrent file it came from, strictly read, and its bytes.
+        trackers, web_seeds, peers: where to get the bytes, all of them unverified hints.
+    """
+
+    record: Record | None
+    path: str = ""
+    client: RegistrarClient | None = None
+    torrent: tuple[Metainfo, bytes] | None = None
+    trackers: tuple[str, ...] = ()
+    web_seeds: tuple[str, ...] = ()
+    peers: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A record's three lists, verified against it and each other."""
+
+    manifest: Manifest
+    layers: bytes
+    pieces_v1: bytes
+
+
+def parse_name(text: str) -> Identifier:
+    """Read a name as typed.
+
+    Raises:
+        NotFound: it is an ARK with a typing error, so nothing can have that name.
+        InvalidInput, UsageError: it is no name.
+    """
+    try:
+        return identifiers.parse(text)
+    except InvalidInput as error:
+        if "ark:" in text.lower():
+            raise NotFound(error.what, hint=error.hint) from error
+        raise
+
+
+class Resolver:
+    """Asks registrars, remembers what they said.
+
+    Args:
+        connect: makes a client for a registrar's URL that holds it to its pinned key.
+        cache: what was resolved earlier.
+        first: registrars given by hand.
+        configured: registrars from the settings.
+        neighbours: finds registrars on the local network; only asked when nobody else knew.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[str], RegistrarClient],
+        cache: RecordCache,
+        *,
+        first: Sequence[str] = (),
+        configured: Sequence[str] = (),
+        neighbours: Callable[[], Awaitable[Sequence[str]]] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._cache = cache
+        self._first = [normal_url(u) for u in first]
+        self._configured = [normal_url(u) for u in configured]
+        self._neighbours = neighbours
+        self._clients: dict[str, RegistrarClient] = {}
+
+    async def registrar(self) -> RegistrarClient:
+        """The registrar to write to: the first of given, configured, local network that answers.
+
+        Raises:
+            Unreachable: none does. UsageError: none is known.
+        """
+        failure: Error | None = None
+        async for url in self._chain("", ()):
+            client = self._client(url)
+            try:
+                await client.info()
+            except Unreachable as error:
+                failure = failure or error
+                if url in self._first:
+                    break
+            else:
+                return client
+        raise failure or _nobody()
+
+    async def resolve(self, text: str) -> Resolved:
+        """Find out what a name means.
+
+        Raises:
+            NotFound: every registrar that answered does not know it.
+            TaintedRecord: it is tainted.
+            VerificationFailed: a registrar's answer is not what was asked for, and nobody gave a right one.
+            Unreachable: nobody could be asked, and it is not remembered.
+            UsageError, InvalidInput: it is no name.
+        """
+        return await self.resolve_name(parse_name(text))
+
+    async def resolve_name(self, name: Identifier) -> Resolved:
+        """:meth:`resolve` for a name that is parsed already."""
+        failures: list[Error] = []
+        absent: list[str] = []
+        async for url in self._chain(name.registrar, name.trackers):
+            client = self._client(url)
+            try:
+                found = await self._ask(client, name)
+            except TaintedRecord:
+                raise
+            except Error as error:
+                failures.append(error)
+                continue
+            if found is not None:
+                return found
+            absent.append(url)
+        for failure in failures:
+            if isinstance(failure, VerificationFailed):
+                raise failure
+        remembered = None if absent and not failures else await self._remembered(name)
+        if remembered is not None:
+            return remembered
+        if absent:
+            silent = f"; {len(failures)} more could not be asked" if failures else ""
+            raise NotFound(
+                f"{name} is not known to {', '.join(absent[:5])}{silent}",
+                hint="Check the name, or name the registrar that has it with --registrar.",
+            )
+        raise failures[0] if failures else _nobody()
+
+    async def resolve_torrent(self, path: Path) -> Resolved:
+        """Read a torrent file strictly, and find its record if any registrar knows it.
+
+        Raises:
+            HostileMetainfo, InvalidInput: it is not fit to be used; says why.
+            TaintedRecord: its content is tainted.
+        """
+        data = await asyncio.to_thread(_read, path)
+        meta = await asyncio.to_thread(read_metainfo, data)
+        kind = Kind.CONTENT_ID if meta.version == 2 else Kind.INFOHASH_V1
+        hints = Identifier(
+            kind, meta.info_hash, trackers=meta.trackers, web_seeds=tuple(s for s in meta.web_seeds)
+        )
+        try:
+            found = await self.resolve_name(hints)
+        except TaintedRecord:
+            raise
+        except Error:
+            found = _with_hints(Resolved(None), hints)
+        return replace(found, torrent=(meta, data))
+
+    async def contents(self, found: Resolved) -> Contents:
+        """The lists of a record, from memory or its registrar.
+
+        Raises:
+            VerificationFailed: one is not what the record says, or they contradict each other.
+            Unreachable: they are not remembered and the registrar does not answer.
+        """
+        record = _record_of(found)
+        manifest = await self.manifest(found)
+        layers = await self._list(found, record.dataset.piece_layers, "layers")
+        pieces = await self._list(found, record.dataset.pieces_v1, "pieces_v1")
+
+        def check() -> None:
+            check_layers(manifest, layers)
+            # the length was checked when the info dictionary is made
+            if infohash_v1_of(info_v1(manifest, pieces)) != record.dataset.infohash_v1:
+                raise VerificationFailed(
+                    f"the v1 pieces of {record.ark} do not give the v1 info-hash that its record says"
+                )
+
+        await asyncio.to_thread(check)
+        return Contents(manifest, layers, pieces)
+
+    async def manifest(self, found: Resolved) -> Manifest:
+        """The manifest alone; raises as :meth:`contents`."""
+        record = _record_of(found)
+        data = await asyncio.to_thread(self._cache.object, record.dataset.manifest)
+        if data is not None:
+            return await asyncio.to_thread(check_manifest, record, data)
+        manifest = await self._online(found).manifest(record)
+        await asyncio.to_thread(lambda: self._cache.keep_object(manifest.encode()))
+        return manifest
+
+    async def _list(self, found: Resolved, sha256: str, what: str) -> bytes:
+        data = await asyncio.to_thread(self._cache.object, sha256)
+        if data is None:
+            client, record = self._online(found), _record_of(found)
+            data = await (client.layers(record) if what == "layers" else client.pieces_v1(record))
+            await asyncio.to_thread(self._cache.keep_object, data)
+        return data
+
+    def _online(self, found: Resolved) -> RegistrarClient:
+        if found.client is None:
+            raise Unreachable(
+                "no registrar could be asked, and this dataset's lists are not remembered here",
+                hint="Try again later, or name another registrar with --registrar.",
+            )
+        return found.client
+
+    # -------------------------------------------------------------------------------------------------
+
+    async def _ask(self, client: RegistrarClient, name: Identifier) -> Resolved | None:
+        matches = await client.resolve(str(replace(name, path="")))
+        tainted: TaintedRecord | None = None
+        for match in matches[:20]:
+            try:
+                record = await client.record(match.rid)
+            except TaintedRecord as error:
+                tainted = tainted or error
+                continue
+            record.check_name(name)
+            found = _with_hints(Resolved(record, name.path, client), name)
+            saved = Saved(record, client.url, (await client.info()).vkey)
+            await asyncio.to_thread(self._cache.keep, saved)
+            return await self._located(found, name)
+        if tainted is not None:
+            raise tainted
+        return None
+
+    async def _located(self, found: Resolved, name: Identifier) -> Resolved:
+        """Find a file's hash in the manifest: the registrar's word for it is not enough."""
+        if name.kind not in (Kind.SHA256, Kind.MD5):
+            return found
+        record = _record_of(found)
+        if name.kind is Kind.SHA256 and record.dataset.manifest == name.value:
+            return found
+        manifest = await self.manifest(found)
+        for file in manifest.files:
+            if (file.sha256 if name.kind is Kind.SHA256 else file.md5) == name.value:
+                return replace(found, path=file.path)
+        raise VerificationFailed(f"{record.ark} was given for {name}, but has no file with that hash")
+
+    async def _remembered(self, name: Identifier) -> Resolved | None:
+        for saved in await asyncio.to_thread(lambda: list(self._cache.find(name))):
+            with suppress(Error):
+                found = _with_hints(Resolved(saved.record, name.path), name)
+                return await self._located(found, name)
+        return None
+
+    def _client(self, url: str) -> RegistrarClient:
+        if url not in self._clients:
+            self._clients[url] = self._connect(url)
+        return self._clients[url]
+
+    async def _chain(self, mentioned: str, trackers: Sequence[str]) -> AsyncIterator[str]:
+        """The registrars to ask, one by one; the next is looked for only when it is needed."""
+        given: dict[str, None] = {}
+
+        def fresh(urls: Sequence[str]) -> list[str]:
+            new = [u for u in dict.fromkeys(urls) if u not in given][: _MOST_REGISTRARS - len(given)]
+            given.update(dict.fromkeys(new))
+            return new
+
+        for url in fresh([*self._first, *([mentioned] if mentioned else []), *self._configured]):
+            yield url
+        if self._neighbours is not None and not self._first:
+            for url in fresh(list(await self._neighbours())):
+                yield url
+        for url in fresh(_registrars_of(trackers)):
+            yield url
+        for url in list(given):
+            for peer in fresh(await self._peers(url)):
+                yield peer
+
+    async def _peers(self, url: str) -> list[str]:
+        with suppress(Error):
+            return [normal_url(u) for u in (await self._client(url).info()).peers]
+        return []
+
+
+def _registrars_of(trackers: Sequence[str]) -> list[str]:
+    """Registrars that may stand behind announce URLs: theirs is ``{public URL}/announce``."""
+    found = []
+    for tracker in trackers[:20]:
+        parts = urlsplit(tracker)
+        if parts.scheme in ("http", "https") and parts.path.endswith("/announce") and not parts.query:
+            with suppress(UsageError):
+                found.append(normal_url(tracker.removesuffix("/announce")))
+    return found
+
+
+def _with_hints(found: Resolved, name: Identifier) -> Resolved:
+    """Add what record and name say about where the bytes are; malformed hints are left out."""
+    record = found.record
+    trackers = [*(record.trackers if record else ()), *filter(usable_tracker, name.trackers)]
+    seeds = [*(record.web_seeds if record else ()), *filter(usable_web_seed, name.web_seeds)]
+    return replace(
+        found,
+        trackers=tuple(dict.fromkeys(trackers))[:50],
+        web_seeds=tuple(dict.fromkeys(seeds))[:50],
+        peers=tuple((h, p) for h, p in name.peers[:50] if _is_address(h)),
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _record_of(found: Resolved) -> Record:
+    if found.record is None:
+        raise NotFound("no registrar knows this torrent")
+    return found.record
+
+
+def _nobody() -> Error:
+    return UsageError(
+        "no registrar is known to ask",
+        hint="Name one with --registrar URL, or set registrars in client.toml.",
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TORRENT_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"{printable(str(path))} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_TORRENT_BYTES:
+        raise InvalidInput(f"{printable(str(path))} is larger than a torrent file may be (10 MB)")
+    return data
