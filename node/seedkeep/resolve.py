@@ -45,6 +45,7 @@ class Resolved:
         record: verified; None for a torrent file that no registrar knows.
         path: a file or directory in it, or "" for all.
         client: the registrar that answered; None when it comes from memory or a torrent file.
+        registrar: the URL of the registrar that answered, now or when it was remembered; or "".
         torrent: the torrent file it came from, strictly read, and its bytes.
         trackers, web_seeds, peers: where to get the bytes, all of them unverified hints.
     """
@@ -52,6 +53,7 @@ class Resolved:
     record: Record | None
     path: str = ""
     client: RegistrarClient | None = None
+    registrar: str = ""
     torrent: tuple[Metainfo, bytes] | None = None
     trackers: tuple[str, ...] = ()
     web_seeds: tuple[str, ...] = ()
@@ -252,7 +254,7 @@ class Resolver:
                 tainted = tainted or error
                 continue
             record.check_name(name)
-            found = _with_hints(Resolved(record, name.path, client), name)
+            found = _with_hints(Resolved(record, name.path, client, client.url), name)
             saved = Saved(record, client.url, (await client.info()).vkey)
             await asyncio.to_thread(self._cache.keep, saved)
             return await self._located(found, name)
@@ -276,7 +278,7 @@ class Resolver:
     async def _remembered(self, name: Identifier) -> Resolved | None:
         for saved in await asyncio.to_thread(lambda: list(self._cache.find(name))):
             with suppress(Error):
-                found = _with_hints(Resolved(saved.record, name.path), name)
+                found = _with_hints(Resolved(saved.record, name.path, registrar=saved.registrar), name)
                 return await self._located(found, name)
         return None
 

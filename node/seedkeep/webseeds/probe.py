@@ -46,11 +46,13 @@ class Verdict:
         ok: the web seed may be used.
         reason: one sentence for a person; what it did wrong, or what was checked.
         bytes_per_s: rate at which the samples came, 0 when it failed.
+        lies: it gave wrong bytes, which is more than being out of order.
     """
 
     ok: bool
     reason: str
     bytes_per_s: float
+    lies: bool = False
 
 
 async def probe(
@@ -88,7 +90,7 @@ async def probe(
             seconds += time.monotonic() - began
             loaded += len(data)
             if not await asyncio.to_thread(_is_genuine, data, manifest, layers, index, piece):
-                return Verdict(False, f"it has wrong bytes in {entry.path}, piece {piece}", 0.0)
+                return Verdict(False, f"it has wrong bytes in {entry.path}, piece {piece}", 0.0, lies=True)
     except Error as error:
         return Verdict(False, error.what, 0.0)
     return Verdict(True, f"{len(pieces)} random pieces are right", loaded / max(seconds, 1e-6))
