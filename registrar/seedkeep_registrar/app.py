@@ -1,0 +1,51 @@
+"""The aiohttp application: which routes there are, and what wraps every request."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from seedkeep_registrar.api import (
+    attestations,
+    audits,
+    claims,
+    discovery,
+    nodes,
+    objects,
+    records,
+    resolve,
+    taints,
+    torrents,
+    web_seed_reports,
+)
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.problems import problems
+
+#: JSON bodies are read whole and are never larger; objects are streamed under a limit of their own
+MAX_JSON_BYTES = 4 * 1024 * 1024
+
+_API = (
+    discovery,
+    objects,
+    records,
+    resolve,
+    torrents,
+    nodes,
+    claims,
+    attestations,
+    audits,
+    taints,
+    web_seed_reports,
+)
+
+
+def make_app(registrar: Registrar) -> web.Application:
+    """The application of one running registrar.
+
+    The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
+    their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
+    """
+    app = web.Application(middlewares=[problems], client_max_size=MAX_JSON_BYTES)
+    app[REGISTRAR] = registrar
+    for module in _API:
+        app.add_routes(module.routes)
+    return app

@@ -1,0 +1,100 @@
+"""Who sent a request: RFC 9421 signatures, body digests, and nonces that count once, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import InvalidInput
+from seedkeep.core.httpsig import Signed, Unauthenticated, verify_request
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.problems import TooLarge
+from seedkeep_registrar.store import nonces
+
+
+def target_uri(registrar: Registrar, request: web.Request) -> str:
+    """The URL of a request as its sender sees it, whatever proxies stand in between."""
+    return registrar.public_url + request.raw_path
+
+
+async def verify(request: web.Request) -> Signed:
+    """Check the signature and use up the nonce; the body's digest is for whoever reads the body.
+
+    Raises:
+        Unauthenticated: signature, time or nonce do not hold.
+    """
+    registrar = request.app[REGISTRAR]
+    for name in ("Signature", "Signature-Input", "Content-Digest"):
+        if len(request.headers.getall(name, [])) > 1:
+            raise Unauthenticated(f"the request carries more than one {name} header")
+    signed = await asyncio.to_thread(
+        verify_request,
+        request.method,
+        target_uri(registrar, request),
+        dict(request.headers),
+        now=registrar.clock(),
+    )
+    await registrar.db.write(nonces.use, signed)
+    return signed
+
+
+async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        TimeoutError: the sender falls silent for longer than ``body_timeout_s``.
+    """
+    silence = request.app[REGISTRAR].settings.body_timeout_s
+    while True:
+        async with asyncio.timeout(silence):
+            chunk = await request.content.readany()
+        if not chunk:
+            return
+        yield chunk
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it is over ``limit`` bytes.
+    """
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"the request's body is over the limit of {limit} bytes")
+    held = bytearray()
+    async for chunk in body_chunks(request):
+        held += chunk
+        if len(held) > limit:
+            raise TooLarge(f"the request's body is over the limit of {limit} bytes")
+    return bytes(held)
+
+
+async def signed_json(request: web.Request, *, limit: int = 512 * 1024) -> tuple[Signed, Mapping[str, Any]]:
+    """A signed request with a JSON object as its body.
+
+    Raises:
+        Unauthenticated: signature, time, nonce or digest do not hold.
+        InvalidInput: the body is not one JSON object.
+        TooLarge: it is over ``limit`` bytes.
+    """
+    body = await read_body(request, limit)
+    signed = await verify(request)
+    check_digest(signed, body)
+    value = await asyncio.to_thread(jcs.loads, body, limit=limit)
+    if not isinstance(value, dict):
+        raise InvalidInput("the request's body is not a JSON object")
+    return signed, value
+
+
+def check_digest(signed: Signed, body: bytes) -> None:
+    """
+    Raises:
+        Unauthenticated: the body is not the one that was signed.
+    """
+    if hashlib.sha256(body).hexdigest() != signed.sha256:
+        raise Unauthenticated("the request's body is not the one that was signed")

@@ -1,0 +1,75 @@
+"""What the parts of a running registrar share; it hangs in the aiohttp application under ``REGISTRAR``.
+
+Reading from the database, in a handler::
+
+    registrar = request.app[REGISTRAR]
+    state = await registrar.db.read(datasets.by_infohash, info_hash)
+
+Store functions take a connection first and are run by :meth:`Database.read` or :meth:`Database.write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from seedkeep.core.keys import PrivateKey
+from seedkeep.core.notes import Verifier
+from seedkeep_registrar.changes import Changes
+from seedkeep_registrar.database import Database
+from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.replication.wakeups import Wakeups
+from seedkeep_registrar.settings import Settings
+from seedkeep_registrar.taint_head import TaintHead
+from seedkeep_registrar.workers import Workers
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """The running registrar.
+
+    Args:
+        public_url: how others reach it; no ``/`` at its end.
+        origin: ``host[:port][/path]`` of the public URL; the name in receipts and taint heads.
+        key: signs receipts and taint heads.
+        vkey: name and public half of it.
+        db: the database.
+        objects: manifests, layers and v1 pieces, by SHA-256.
+        workers: runs heavy pure functions outside the loop.
+        changes: tells who wants to know that a dataset was registered, or that taints changed.
+        wakeups: ends the waiting of long-polled heartbeats.
+        taint_head: the current signed head.
+        clock: Unix time in seconds.
+        random: that many random bytes.
+    """
+
+    settings: Settings
+    public_url: str
+    origin: str
+    key: PrivateKey
+    vkey: Verifier
+    db: Database
+    objects: ObjectStore
+    workers: Workers
+    changes: Changes
+    wakeups: Wakeups
+    taint_head: TaintHead
+    clock: Callable[[], float]
+    random: Callable[[int], bytes]
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The announce URLs that go into torrents and magnets."""
+        own = (f"{self.public_url}/announce",) if self.settings.builtin_tracker else ()
+        return (*own, *self.settings.trackers)
+
+    def web_seeds(self, content_id: str, recorded: tuple[str, ...]) -> tuple[str, ...]:
+        """The base URLs a client can use for the recorded web seeds: private storage shows as ``/ws/…/``."""
+        plain = tuple(dict.fromkeys(w for w in recorded if w.startswith(("http://", "https://"))))
+        private = any(w.startswith(("s3://", "swift://")) for w in recorded)
+        return (*plain, f"{self.public_url}/ws/{content_id}/") if private else plain
+
+
+REGISTRAR: web.AppKey[Registrar] = web.AppKey("registrar", Registrar)

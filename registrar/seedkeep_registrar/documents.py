@@ -1,0 +1,191 @@
+"""The record document: everything a client or a page needs to know of one record, as plain JSON values.
+
+:func:`record_document` raises :class:`TaintedRecord` for a tainted record; nothing else gives out torrents,
+magnets and web seeds of a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import NotFound
+from seedkeep.core.events import MAX_BODY_BYTES
+from seedkeep.core.identifiers import Kind
+from seedkeep.core.metainfo import magnet_v1, magnet_v2
+from seedkeep_registrar import times
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.problems import TaintedRecord
+from seedkeep_registrar.store import claims, events, records, taints
+from seedkeep_registrar.store.claims import COMPLETE, Copy
+from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store.taints import Taint
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the database knows of one record, read in one transaction."""
+
+    record: Record
+    event: dict[str, Any]
+    body: dict[str, Any]
+    receipt: str
+    copies: tuple[Copy, ...]
+    taints: tuple[Taint, ...]
+
+
+def read(connection: Connection, record: Record) -> Found:
+    """Read the rest of a record, for :func:`render`."""
+    stored = events.head_of(connection, record.rid)
+    assert stored is not None
+    body = events.body(connection, record.body_sha256)
+    return Found(
+        record,
+        jcs.loads(stored.event.leaf()),
+        jcs.loads(body, limit=MAX_BODY_BYTES) if body is not None else {},
+        stored.receipt,
+        tuple(claims.copies(connection, record.content_id)),
+        tuple(taints.standing_on_record(connection, record.rid)),
+    )
+
+
+def _read_by(connection: Connection, kind: Kind, value: str) -> Found | None:
+    if kind is Kind.CONTENT_ID:
+        # of several records of the same content, the oldest that no taint forbids
+        found = records.servable(connection, value) or records.by_content_id(connection, value)
+        record = found[0] if found else None
+    elif kind is Kind.INFOHASH_V1:
+        companions = records.by_infohash_v1(connection, value)
+        record = companions[0] if companions else None
+    elif kind is Kind.ARK:
+        record = records.by_ark(connection, value)
+    else:
+        record = records.by_rid(connection, value)
+    return read(connection, record) if record else None
+
+
+async def record_document(registrar: Registrar, kind: Kind, value: str) -> dict[str, Any]:
+    """The record document (see docs/protocol.md) of the record with this name.
+
+    Args:
+        kind: RID, ARK, CONTENT_ID or INFOHASH_V1.
+        value: as in :class:`seedkeep.core.identifiers.Identifier`.
+
+    Raises:
+        NotFound: there is no such record.
+        TaintedRecord: a taint stands on it, its content or one of its files; ``members`` says which.
+    """
+    found = await registrar.db.read(_read_by, kind, value)
+    if found is None:
+        raise NotFound(
+            f"this registrar has no record {value[:64]}",
+            hint="Compare the name with its source, or ask another registrar.",
+        )
+    return render(registrar, found)
+
+
+def taint_documents(standing: tuple[Taint, ...]) -> list[dict[str, str]]:
+    """The ``taints`` of a record document."""
+    return [
+        {
+            "id": t.id,
+            "subject": str(t.subject),
+            "category": t.category,
+            "reason": t.reason,
+            "created": t.effective or t.created,
+        }
+        for t in standing
+    ]
+
+
+def tainted_record(registrar: Registrar, record: Record, standing: tuple[Taint, ...]) -> TaintedRecord:
+    """The error that tells why a record is withheld."""
+    first = standing[0]
+    return TaintedRecord(
+        f"{record.name} is tainted ({first.category}): {first.reason}",
+        hint="It must not be kept or passed on. Ask the registrar if you think this is wrong.",
+        members={
+            "taints": taint_documents(standing),
+            "rid": record.rid,
+            "ark": f"ark:/{record.ark}",
+            "content_id": record.content_id,
+        },
+    )
+
+
+def render(registrar: Registrar, found: Found) -> dict[str, Any]:
+    """The record document.
+
+    Raises:
+        TaintedRecord: a taint stands on it.
+    """
+    record = found.record
+    if found.taints:
+        raise tainted_record(registrar, record, found.taints)
+    base, content_id = registrar.public_url, record.content_id
+    seeds = registrar.web_seeds(content_id, record.web_seeds)
+    return {
+        **short_document(registrar, record),
+        "home": found.event["home"],
+        "steward": record.steward,
+        "torrent": f"{base}/torrents/{content_id}.torrent",
+        "torrent_v1": f"{base}/torrents/{content_id}.v1.torrent",
+        "manifest_url": f"{base}/api/v1/records/{record.rid}/manifest",
+        "magnet": magnet_v1(record.infohash_v1, record.name, registrar.trackers, seeds),
+        "magnet_v2": magnet_v2(content_id, record.name, registrar.trackers, seeds),
+        "trackers": list(registrar.trackers),
+        "event": found.event,
+        "body": found.body,
+        "receipt": found.receipt,
+        "index": record.position,
+        "web_seeds": list(seeds),
+        "copies": copies_document(registrar, record.copies, found.copies),
+        "taints": [],
+    }
+
+
+def short_document(registrar: Registrar, record: Record) -> dict[str, Any]:
+    """What lists show of a record."""
+    return {
+        "rid": record.rid,
+        "ark": f"ark:/{record.ark}",
+        "content_id": record.content_id,
+        "infohash_v1": record.infohash_v1,
+        "name": record.name,
+        "title": record.title or record.name,
+        "files": record.files,
+        "bytes": record.bytes,
+        "license": record.license,
+        "created": record.created,
+        "landing_page": f"{registrar.public_url}/ark:/{record.ark}",
+    }
+
+
+def copies_document(registrar: Registrar, wanted: int, copies: tuple[Copy, ...]) -> dict[str, Any]:
+    """The ``copies`` of a record document; numbers count distinct failure domains."""
+    now = registrar.clock()
+    complete = {c.domain for c in copies if c.claim.state == COMPLETE}
+    audited = {c.domain for c in copies if c.claim.state == COMPLETE and c.claim.audited is not None}
+    offline_after = registrar.settings.offline_after_s
+    return {
+        "wanted": wanted,
+        "complete": len(complete),
+        "audited": len(audited),
+        "fetching": len({c.domain for c in copies} - complete),
+        "nodes": [
+            {
+                "node": c.claim.node,
+                "operator": c.operator,
+                "institution": c.institution,
+                "country": c.country,
+                "state": c.claim.state if now - c.last_seen <= offline_after else "offline",
+                "attested": times.text(c.claim.attested) if c.claim.attested else None,
+                "audited": times.text(c.claim.audited) if c.claim.audited else None,
+                "last_seen": times.text(c.last_seen),
+            }
+            for c in copies
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Who holds what: offers, claims with leases, heartbeats, audits."""

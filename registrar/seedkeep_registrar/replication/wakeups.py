@@ -1,0 +1,62 @@
+"""Ends the waiting of long-polled heartbeats as soon as there is something to say.
+
+Also remembers which v1 companions somebody asks for, so that the nodes that hold the data load them.
+All of it is in memory: a node that misses a wake-up learns the same at its next heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+COMPANION_WANTED_S = 900.0
+
+
+class Wakeups:
+    """One waiting place per node; used from the event loop only."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._companions: dict[str, float] = {}
+
+    @contextmanager
+    def waiting(self, node: str) -> Iterator[asyncio.Event]:
+        """A fresh event that :meth:`wake` of this node sets; enter *before* looking at the state."""
+        event = asyncio.Event()
+        self._waiting.setdefault(node, set()).add(event)
+        try:
+            yield event
+        finally:
+            events = self._waiting[node]
+            events.discard(event)
+            if not events:
+                del self._waiting[node]
+
+    def wake(self, nodes: Iterable[str]) -> None:
+        """Let these nodes look again at what there is for them."""
+        for node in nodes:
+            for event in self._waiting.get(node, ()):
+                event.set()
+
+    def wake_all(self) -> None:
+        """Let every waiting node look again."""
+        self.wake(list(self._waiting))
+
+    def companion_wanted(self, content_id: str, holders: Iterable[str] = ()) -> None:
+        """Somebody asks for the v1 companion of ``content_id``: wake its holders and tell them.
+
+        The wish stands for 15 minutes from the last call, so that a node that comes later hears it too.
+
+        Args:
+            holders: the nodes with a complete copy (see ``store.claims.holders``).
+        """
+        self._companions[content_id] = self._clock() + COMPANION_WANTED_S
+        self.wake(holders)
+
+    def companions(self) -> set[str]:
+        """Content ids whose companion is wanted now."""
+        now = self._clock()
+        self._companions = {c: until for c, until in self._companions.items() if until > now}
+        return set(self._companions)

@@ -1,0 +1,136 @@
+"""Every setting of a registrar, with its unit and default; read by :func:`seedkeep.core.settings.load`.
+
+The file is TOML; ``SEEDKEEP_REGISTRAR_<NAME>`` in the environment beats it, flags beat both.
+Private object stores are tables: ``[[storage]]`` with the fields of
+:class:`seedkeep_registrar.web_seeds.storage.Storage`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedkeep.core.errors import UsageError
+from seedkeep.core.keys import PublicKey
+from seedkeep.core.settings import setting
+from seedkeep_registrar.client_address import parse_networks
+from seedkeep_registrar.web_seeds.storage import Storage
+
+OPEN = "open"
+MEMBERS = "members"
+
+
+def _storage(table: Any) -> Storage:
+    if not isinstance(table, dict):
+        raise UsageError("storages are [[storage]] tables of the configuration file")
+    names = [f.name for f in dataclasses.fields(Storage)]
+    for name in table:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1)
+            raise UsageError(f"unknown field {name}", hint=f"Did you mean {near[0]}?" if near else "")
+    for name in ("name", "kind", "bucket"):
+        if name not in table:
+            raise UsageError(f"field {name} is missing")
+    return Storage(**table)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may set.
+
+    Raises:
+        UsageError: a value is out of its range, or two of them contradict each other.
+    """
+
+    data: Path = setting(Path("seedkeep-registrar"), "folder for the key, the database and objects")
+    listen: str = setting("0.0.0.0:8440", "host:port to listen on; [::1]:8440 for IPv6, port 0 for any free")
+    public_url: str = setting("", "URL under which others reach this registrar; by default made from listen")
+    database_url: str = setting(
+        "", "SQLAlchemy URL, e.g. postgresql+psycopg://…; by default SQLite in data", secret=True
+    )
+    name: str = setting("", "name of this registrar, for people")
+    institution: str = setting("", "who runs it, for people")
+    naan: str = setting(
+        "99999", "name assigning authority number of the ARKs minted here; 99999 is for tests"
+    )
+    trackers: tuple[str, ...] = setting((), "announce URLs of further trackers, put into torrents")
+    builtin_tracker: bool = setting(True, "run the HTTP tracker at /announce")
+    tracker_interval_s: float = setting(1800, "how often clients should announce", unit="seconds")
+    peers: tuple[str, ...] = setting((), "URLs of other registrars that clients are told about")
+    registration: str = setting(OPEN, "who may register datasets: open, or members")
+    members: tuple[str, ...] = setting((), "keys that may register when registration = members")
+    curators: tuple[str, ...] = setting((), "keys that may taint and lift")
+    approvals_needed: int = setting(
+        0, "curators who must agree before a taint stands; 0: two, or one where there is only one curator"
+    )
+    min_copies: int = setting(3, "copies in distinct failure domains every dataset is given at least")
+    max_spare_copies: int = setting(2, "copies beyond the wanted ones that are kept when nodes come back")
+    publisher_share: float = setting(1.0, "share of a node's pledge that one publisher may fill, 0 to 1")
+    heartbeat_s: float = setting(30, "how often storage managers report", unit="seconds")
+    lease_s: float = setting(900, "how long a claim in progress lives without a heartbeat", unit="seconds")
+    grace_s: float = setting(
+        3600, "how long a complete copy counts after its node's last heartbeat", unit="seconds"
+    )
+    audit_interval_s: float = setting(6 * 3600, "time between two audits of one copy", unit="seconds")
+    audit_deadline_s: float = setting(60, "time a node has for each round of an audit", unit="seconds")
+    taint_head_s: float = setting(600, "how often the head of the taint list is signed anew", unit="seconds")
+    max_object_bytes: int = setting(
+        512 * 1024 * 1024, "largest object (manifest, layers) taken", unit="bytes"
+    )
+    orphan_s: float = setting(86400, "age at which objects that no record names are dropped", unit="seconds")
+    min_free_bytes: int = setting(256 * 1024 * 1024, "disk space to leave free in data", unit="bytes")
+    body_timeout_s: float = setting(60, "longest silence while a request's body is read", unit="seconds")
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "addresses or networks of reverse proxies whose X-Forwarded-For is believed"
+    )
+    zeroconf: bool = setting(True, "announce this registrar on the local network")
+    storage: tuple[Storage, ...] = setting((), "private S3 and Swift stores", parse=_storage, secret=True)
+
+    def __post_init__(self) -> None:
+        for key in (*self.curators, *self.members):
+            PublicKey.parse(key)
+        if self.registration not in (OPEN, MEMBERS):
+            raise UsageError(
+                f"setting registration is {self.registration!r}", hint="Set it to open or members."
+            )
+        for name in ("heartbeat_s", "lease_s", "grace_s", "audit_deadline_s", "audit_interval_s", "orphan_s"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"setting {name} must be more than 0 seconds")
+        if not 0 < self.publisher_share <= 1:
+            raise UsageError("setting publisher_share must be more than 0 and at most 1")
+        if not 0 <= self.approvals_needed <= max(1, len(set(self.curators))):
+            raise UsageError(
+                f"setting approvals_needed is {self.approvals_needed}, but there are {len(set(self.curators))} curators"
+            )
+        if min(self.min_copies, self.max_spare_copies, self.max_object_bytes, self.min_free_bytes) < 0:
+            raise UsageError("copies and sizes cannot be negative")
+        parse_networks(self.trusted_proxies)
+        self.bind  # noqa: B018 - a malformed address is told at once
+
+    @property
+    def bind(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise UsageError(
+                f"{self.listen!r} is not an address to listen on", hint="Write it like 0.0.0.0:8440."
+            )
+        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104
+
+    @property
+    def approvals(self) -> int:
+        """Curators who must agree before a taint stands."""
+        return self.approvals_needed or min(2, max(1, len(set(self.curators))))
+
+    @property
+    def offline_after_s(self) -> float:
+        """Silence after which a node is shown as offline, in seconds."""
+        return 3 * self.heartbeat_s
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database; SQLite in the data folder unless another one is set."""
+        return self.database_url or f"sqlite:///{self.data / 'registrar.sqlite'}"

@@ -1,0 +1,1 @@
+"""The registrar's tables and queries; every function takes a SQLAlchemy connection first."""

@@ -1,0 +1,180 @@
+"""Audits: challenges to nodes and how they ended.
+
+States: ``issued`` (to be handed out with a heartbeat), ``asked`` (handed out), ``committed`` (round two
+runs), ``done``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from seedkeep.core.audit import LeafAt
+from seedkeep_registrar.store.tables import audits
+
+ISSUED = "issued"
+ASKED = "asked"
+COMMITTED = "committed"
+DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One challenge.
+
+    Args:
+        nonce: hex.
+        leaves: asked for, in this order.
+        commitments: hex, in the order of the leaves; empty until they came.
+        opened: drawn after the commitments came.
+        deadline: Unix seconds; None until it was handed out.
+        outcome: a :class:`seedkeep.core.audit.Outcome` value, or "" while it runs.
+    """
+
+    id: str
+    content_id: str
+    node: str
+    state: str
+    nonce: str
+    leaves: tuple[LeafAt, ...]
+    commitments: tuple[str, ...]
+    opened: tuple[LeafAt, ...]
+    created: float
+    deadline: float | None
+    outcome: str
+    detail: str
+
+
+def _pairs(leaves: Sequence[LeafAt]) -> list[list[int]]:
+    return [[at.file, at.leaf] for at in leaves]
+
+
+def _leaves(pairs: list[list[int]] | None) -> tuple[LeafAt, ...]:
+    return tuple(LeafAt(file, leaf) for file, leaf in pairs or [])
+
+
+def _audit(row: Row[tuple[object, ...]]) -> Audit:
+    values: dict[str, Any] = dict(row._mapping)
+    values["leaves"], values["opened"] = _leaves(values["leaves"]), _leaves(values["opened"])
+    values["commitments"] = tuple(values["commitments"] or ())
+    values["outcome"] = values["outcome"] or ""
+    return Audit(**values)
+
+
+def add(
+    connection: Connection,
+    *,
+    audit_id: str,
+    content_id: str,
+    node: str,
+    nonce: str,
+    leaves: Sequence[LeafAt],
+    now: float,
+) -> None:
+    """Issue a challenge."""
+    connection.execute(
+        insert(audits).values(
+            id=audit_id,
+            content_id=content_id,
+            node=node,
+            state=ISSUED,
+            nonce=nonce,
+            leaves=_pairs(leaves),
+            created=now,
+            detail="",
+        )
+    )
+
+
+def by_id(connection: Connection, audit_id: str) -> Audit | None:
+    """One audit."""
+    row = connection.execute(select(audits).where(audits.c.id == audit_id)).first()
+    return _audit(row) if row else None
+
+
+def issued(connection: Connection, node: str) -> list[Audit]:
+    """Challenges that wait to be handed out to a node."""
+    rows = connection.execute(
+        select(audits).where(audits.c.node == node, audits.c.state == ISSUED).order_by(audits.c.created)
+    )
+    return [_audit(row) for row in rows]
+
+
+def running(connection: Connection, content_id: str, node: str) -> bool:
+    """Whether an audit of this copy has not ended yet."""
+    row = connection.execute(
+        select(audits.c.id).where(
+            audits.c.content_id == content_id, audits.c.node == node, audits.c.state != DONE
+        )
+    ).first()
+    return row is not None
+
+
+def asked(connection: Connection, audit_id: str, *, deadline: float) -> None:
+    """It was handed out; the node has until ``deadline`` for round one."""
+    connection.execute(update(audits).where(audits.c.id == audit_id).values(state=ASKED, deadline=deadline))
+
+
+def committed(
+    connection: Connection,
+    audit_id: str,
+    commitments: Sequence[str],
+    opened: Sequence[LeafAt],
+    *,
+    deadline: float,
+) -> None:
+    """Round one is in; the node has until ``deadline`` for round two."""
+    connection.execute(
+        update(audits)
+        .where(audits.c.id == audit_id)
+        .values(state=COMMITTED, commitments=list(commitments), opened=_pairs(opened), deadline=deadline)
+    )
+
+
+def end(connection: Connection, audit_id: str, outcome: str, detail: str) -> None:
+    """Write down how it ended."""
+    connection.execute(
+        update(audits).where(audits.c.id == audit_id).values(state=DONE, outcome=outcome, detail=detail)
+    )
+
+
+def end_all(connection: Connection, content_id: str, outcome: str, detail: str, node: str = "") -> None:
+    """End whatever still runs over a dataset (of one node, if named)."""
+    query = update(audits).where(audits.c.content_id == content_id, audits.c.state != DONE)
+    if node:
+        query = query.where(audits.c.node == node)
+    connection.execute(query.values(state=DONE, outcome=outcome, detail=detail))
+
+
+def overdue(connection: Connection, now: float, *, issued_before: float, limit: int = 500) -> list[Audit]:
+    """Audits past their deadline, and those never handed out since ``issued_before``."""
+    rows = connection.execute(
+        select(audits)
+        .where(audits.c.state.in_((ASKED, COMMITTED)), audits.c.deadline < now)
+        .union_all(select(audits).where(audits.c.state == ISSUED, audits.c.created < issued_before))
+        .limit(limit)
+    )
+    return [_audit(row) for row in rows]
+
+
+def tallies(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many audits ended how, by node and outcome."""
+    found: dict[str, dict[str, int]] = {}
+    rows = connection.execute(
+        select(audits.c.node, audits.c.outcome, func.count())
+        .where(audits.c.state == DONE)
+        .group_by(audits.c.node, audits.c.outcome)
+    )
+    for node, outcome, count in rows:
+        found.setdefault(node, {})[outcome] = int(count)
+    return found
+
+
+def purge(connection: Connection, before: float) -> int:
+    """Forget ended audits created before ``before``; how many."""
+    return connection.execute(
+        delete(audits).where(audits.c.state == DONE, audits.c.created < before)
+    ).rowcount

@@ -1,0 +1,223 @@
+"""Claims: a node's work on one dataset, under a lease.
+
+States: ``downloading``; ``complete`` (the node has attested the bytes); ``failed`` (given up or caught
+with wrong bytes: it counts nowhere, and keeps the dataset from being offered to that node until it expires).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from seedkeep.core.placement import Holder
+from seedkeep_registrar.store import datasets as dataset_store
+from seedkeep_registrar.store.tables import claims, datasets, nodes
+
+DOWNLOADING = "downloading"
+COMPLETE = "complete"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim; times in Unix seconds.
+
+    Args:
+        bytes: how much of it the node has.
+        attested: when the node's attestation came.
+        audited: when the last audit succeeded.
+        next_audit: when the next one is due.
+        silences: audits left unanswered in a row.
+    """
+
+    content_id: str
+    node: str
+    state: str
+    bytes: int
+    created: float
+    expires: float
+    attested: float | None
+    audited: float | None
+    next_audit: float | None
+    silences: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A claim with its node, as record documents and pages show it."""
+
+    claim: Claim
+    operator: str
+    institution: str
+    country: str
+    node_state: str
+    last_seen: float
+    address: str
+    port: int
+
+    @property
+    def domain(self) -> str:
+        """What fails together, see :class:`seedkeep.core.placement.Holder`."""
+        return Holder(self.claim.node, self.operator, complete=False).domain
+
+
+def _claim(row: Row[tuple[object, ...]]) -> Claim:
+    return Claim(**{name: getattr(row, name) for name in Claim.__slots__})
+
+
+def one(connection: Connection, content_id: str, node: str) -> Claim | None:
+    """The node's claim on the dataset."""
+    row = connection.execute(
+        select(claims).where(claims.c.content_id == content_id, claims.c.node == node)
+    ).first()
+    return _claim(row) if row else None
+
+
+def of_node(connection: Connection, node: str) -> list[Claim]:
+    """All claims of a node."""
+    return [_claim(row) for row in connection.execute(select(claims).where(claims.c.node == node))]
+
+
+def copies(connection: Connection, content_id: str) -> list[Copy]:
+    """All claims on a dataset with their nodes, oldest first, failed ones left out."""
+    rows = connection.execute(
+        select(
+            claims,
+            nodes.c.operator,
+            nodes.c.institution,
+            nodes.c.country,
+            nodes.c.state.label("node_state"),
+            nodes.c.last_seen,
+            nodes.c.address,
+            nodes.c.port,
+        )
+        .join(nodes, nodes.c.node == claims.c.node)
+        .where(claims.c.content_id == content_id, claims.c.state != FAILED)
+        .order_by(claims.c.created, claims.c.node)
+    )
+    names = ("operator", "institution", "country", "node_state", "last_seen", "address", "port")
+    return [Copy(_claim(row), *(getattr(row, name) for name in names)) for row in rows]
+
+
+def holders(connection: Connection, content_id: str) -> list[str]:
+    """Keys of the nodes that hold the dataset complete."""
+    rows = connection.execute(
+        select(claims.c.node).where(claims.c.content_id == content_id, claims.c.state == COMPLETE)
+    )
+    return list(rows.scalars())
+
+
+def holders_of(connection: Connection, content_ids: Iterable[str]) -> dict[str, list[Holder]]:
+    """Every holder of these datasets as placement sees it; failed claims are shown as held, so that the
+    dataset is not offered to that node again."""
+    wanted = list(content_ids)
+    found: dict[str, list[Holder]] = {c: [] for c in wanted}
+    rows = connection.execute(
+        select(claims.c.content_id, claims.c.node, claims.c.state, nodes.c.operator)
+        .join(nodes, nodes.c.node == claims.c.node)
+        .where(claims.c.content_id.in_(wanted), claims.c.state != FAILED)
+    )
+    for row in rows:
+        found[row.content_id].append(Holder(row.node, row.operator, row.state == COMPLETE))
+    return found
+
+
+def recount(connection: Connection, content_id: str) -> None:
+    """Bring the dataset's counts into step after a change of its claims."""
+    domains: dict[str, bool] = {}
+    for holder in holders_of(connection, [content_id])[content_id]:
+        domains[holder.domain] = domains.get(holder.domain, False) or holder.complete
+    dataset_store.set_counts(connection, content_id, complete=sum(domains.values()), held=len(domains))
+
+
+def put(connection: Connection, claim: Claim) -> None:
+    """Insert or replace a claim, and recount."""
+    remove(connection, claim.content_id, claim.node)
+    connection.execute(insert(claims).values({name: getattr(claim, name) for name in Claim.__slots__}))
+    recount(connection, claim.content_id)
+
+
+def change(connection: Connection, content_id: str, node: str, values: dict[str, Any]) -> None:
+    """Update columns of one claim, and recount if its state is among them."""
+    connection.execute(
+        update(claims).where(claims.c.content_id == content_id, claims.c.node == node).values(values)
+    )
+    if "state" in values:
+        recount(connection, content_id)
+
+
+def remove(connection: Connection, content_id: str, node: str) -> bool:
+    """Delete a claim and recount; True when it was there."""
+    done = connection.execute(delete(claims).where(claims.c.content_id == content_id, claims.c.node == node))
+    if done.rowcount:
+        recount(connection, content_id)
+    return bool(done.rowcount)
+
+
+def remove_all(connection: Connection, content_id: str) -> list[str]:
+    """Delete every claim on a dataset; the nodes that had one."""
+    had = list(connection.execute(select(claims.c.node).where(claims.c.content_id == content_id)).scalars())
+    connection.execute(delete(claims).where(claims.c.content_id == content_id))
+    recount(connection, content_id)
+    return had
+
+
+def expired(connection: Connection, now: float, *, limit: int = 1000) -> list[Claim]:
+    """Claims whose lease is over."""
+    rows = connection.execute(select(claims).where(claims.c.expires < now).limit(limit))
+    return [_claim(row) for row in rows]
+
+
+def due_audits(connection: Connection, node: str, now: float, *, limit: int) -> list[Claim]:
+    """Complete claims of a node that are to be audited now, longest overdue first."""
+    rows = connection.execute(
+        select(claims)
+        .where(claims.c.node == node, claims.c.state == COMPLETE, claims.c.next_audit <= now)
+        .order_by(claims.c.next_audit)
+        .limit(limit)
+    )
+    return [_claim(row) for row in rows]
+
+
+def next_audit(connection: Connection, node: str) -> float | None:
+    """When the node's next audit is due."""
+    found: float | None = connection.execute(
+        select(func.min(claims.c.next_audit)).where(claims.c.node == node, claims.c.state == COMPLETE)
+    ).scalar_one()
+    return found
+
+
+def held_by_publisher(connection: Connection, node: str) -> dict[str, int]:
+    """Bytes the node holds or fetches, by publisher."""
+    rows = connection.execute(
+        select(datasets.c.publisher, func.sum(datasets.c.bytes))
+        .join(claims, claims.c.content_id == datasets.c.content_id)
+        .where(claims.c.node == node, claims.c.state != FAILED)
+        .group_by(datasets.c.publisher)
+    )
+    return {publisher: int(total) for publisher, total in rows}
+
+
+def totals(connection: Connection, node: str) -> tuple[int, int, int]:
+    """Datasets, bytes and files of all claims of a node that count."""
+    row = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(datasets.c.bytes), 0),
+            func.coalesce(func.sum(datasets.c.files), 0),
+        )
+        .select_from(claims.join(datasets, datasets.c.content_id == claims.c.content_id))
+        .where(claims.c.node == node, claims.c.state != FAILED)
+    ).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def complete_counts(connection: Connection) -> dict[str, int]:
+    """Complete datasets, by node."""
+    rows = connection.execute(
+        select(claims.c.node, func.count()).where(claims.c.state == COMPLETE).group_by(claims.c.node)
+    )
+    return {node: int(count) for node, count in rows}

@@ -1,0 +1,140 @@
+"""Datasets: one per content id, with its place in replication and whether it may be served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from seedkeep_registrar.store.tables import datasets, records, tainted_records
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is known of a content id.
+
+    Args:
+        short_id: the content id cut to 40 hex digits: its info-hash on trackers and in handshakes.
+        publisher: key of the steward who recorded it first.
+        wanted: copies in distinct failure domains.
+        created: Unix seconds.
+        servable: a record of it is untainted, and so are its content and files. Only then may it be
+            announced, offered, redirected to, or given out as a torrent.
+        complete: failure domains with a complete, attested copy.
+        held: failure domains with a claim of any kind.
+        missing: domains still to be found (wanted − held, at least 0).
+    """
+
+    content_id: str
+    short_id: str
+    name: str
+    files: int
+    bytes: int
+    publisher: str
+    subjects: tuple[str, ...]
+    wanted: int
+    created: float
+    servable: bool
+    complete: int
+    held: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What the tracker needs to know of an info-hash.
+
+    Args:
+        companion: the info-hash is that of the v1 companion, not of the v2 torrent.
+        servable: see :class:`Dataset`; the tracker refuses when it is False.
+    """
+
+    content_id: str
+    companion: bool
+    servable: bool
+
+
+def _dataset(row: Row[tuple[object, ...]]) -> Dataset:
+    values = dict(row._mapping)
+    return Dataset(**{**values, "subjects": tuple(values["subjects"])})
+
+
+def by_content_id(connection: Connection, content_id: str) -> Dataset | None:
+    """One dataset."""
+    row = connection.execute(select(datasets).where(datasets.c.content_id == content_id)).first()
+    return _dataset(row) if row else None
+
+
+def by_infohash(connection: Connection, info_hash: bytes) -> Tracked | None:
+    """The dataset that has this info-hash; None when nothing with it is registered.
+
+    Args:
+        info_hash: 20 bytes as in an announce: that of the v1 companion, or the v2 one cut to 20 bytes.
+    """
+    short = info_hash.hex()
+    row = connection.execute(
+        select(datasets.c.content_id, datasets.c.servable).where(datasets.c.short_id == short)
+    ).first()
+    if row is not None:
+        return Tracked(row.content_id, False, row.servable)
+    rows = connection.execute(
+        select(datasets.c.content_id, datasets.c.servable)
+        .join(records, records.c.content_id == datasets.c.content_id)
+        .where(records.c.infohash_v1 == short)
+        .order_by(datasets.c.servable.desc(), records.c.position)
+        .limit(1)
+    ).first()
+    return Tracked(rows.content_id, True, rows.servable) if rows else None
+
+
+def put(connection: Connection, dataset: Dataset) -> None:
+    """Insert a dataset; one that is there already keeps the larger wish for copies."""
+    known = by_content_id(connection, dataset.content_id)
+    if known is None:
+        values = {name: getattr(dataset, name) for name in Dataset.__slots__}
+        connection.execute(insert(datasets).values({**values, "subjects": list(dataset.subjects)}))
+        return
+    subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
+    connection.execute(
+        update(datasets)
+        .where(datasets.c.content_id == dataset.content_id)
+        .values(wanted=max(known.wanted, dataset.wanted), subjects=subjects, servable=True)
+    )
+
+
+def set_counts(connection: Connection, content_id: str, *, complete: int, held: int) -> None:
+    """Write down in how many failure domains it is complete, and held at all."""
+    wanted = connection.execute(
+        select(datasets.c.wanted).where(datasets.c.content_id == content_id)
+    ).scalar_one()
+    connection.execute(
+        update(datasets)
+        .where(datasets.c.content_id == content_id)
+        .values(complete=complete, held=held, missing=max(0, wanted - held))
+    )
+
+
+def needy(connection: Connection, *, limit: int) -> list[Dataset]:
+    """Servable datasets that lack copies, neediest first."""
+    rows = connection.execute(
+        select(datasets)
+        .where(datasets.c.servable.is_(True), datasets.c.missing > 0)
+        .order_by(datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created)
+        .limit(limit)
+    )
+    return [_dataset(row) for row in rows]
+
+
+def update_servable(connection: Connection, content_ids: Iterable[str]) -> None:
+    """Work out anew whether these may be served: some record of each must be untainted."""
+    for content_id in content_ids:
+        clean = connection.execute(
+            select(records.c.rid)
+            .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
+            .where(records.c.content_id == content_id, tainted_records.c.rid.is_(None))
+            .limit(1)
+        ).first()
+        connection.execute(
+            update(datasets).where(datasets.c.content_id == content_id).values(servable=clean is not None)
+        )

@@ -1,0 +1,298 @@
+"""All tables in one place; the queries are in the modules beside this one, one per aggregate.
+
+Keys are printed ``ed25519:…``, digests lower-case hex unless a column says bytes, times Unix seconds.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_KEY = String(51)
+_HEX64 = String(64)
+# SQLite gives rising numbers of its own only to a column that is exactly INTEGER
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+#: the head of the log and of the taint list: one row, locked by whoever appends
+log = Table(
+    "log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("chain", _HEX64, nullable=False),
+    Column("taint_version", BigInteger, nullable=False),
+    Column("taint_list", _HEX64, nullable=False),
+)
+
+#: every event, in the order of the log
+events = Table(
+    "events",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", _HEX64, nullable=False, unique=True),
+    Column("type", String(16), nullable=False),
+    Column("rid", _HEX64, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("chain", _HEX64, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("received", Float, nullable=False),
+    UniqueConstraint("rid", "seq"),
+)
+
+#: what events name by digest; apart from them, so that one can be dropped and the log stays whole
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("sha256", _HEX64, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+#: one row per manifest; ``indexed`` files are in ``files`` already
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("sha256", _HEX64, nullable=False, unique=True),
+    Column("content_id", _HEX64, nullable=False, index=True),
+    Column("indexed", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+#: every file of every manifest; digests as bytes; ``leaf_end`` counts 16 KiB leaves up to and with this file
+files = Table(
+    "files",
+    metadata,
+    Column("manifest_id", BigInteger, ForeignKey("manifests.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("md5", LargeBinary(16), nullable=False, index=True),
+    Column("sha256", LargeBinary(32), nullable=False, index=True),
+    Column("root", LargeBinary(32), nullable=True, index=True),
+    Column("path", Text, nullable=False),
+    Column("path_key", LargeBinary(16), nullable=False),
+    Column("leaf_end", BigInteger, nullable=False),
+    Index(None, "manifest_id", "path_key"),
+    Index(None, "manifest_id", "leaf_end"),
+)
+
+#: one row per content id, whoever recorded it, with what placement needs to know
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("content_id", _HEX64, primary_key=True),
+    Column("short_id", String(40), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("publisher", _KEY, nullable=False),
+    Column("subjects", JSON, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("servable", Boolean, nullable=False),
+    Column("complete", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Index(None, "servable", "missing", "complete"),
+)
+
+#: a registrar's statement about one content id; the present state of an event chain
+records = Table(
+    "records",
+    metadata,
+    Column("rid", _HEX64, primary_key=True),
+    Column("position", BigInteger, ForeignKey("events.position"), nullable=False, unique=True),
+    Column("ark", String(40), nullable=False, unique=True),
+    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
+    Column("infohash_v1", String(40), nullable=False, index=True),
+    Column("manifest_id", BigInteger, ForeignKey("manifests.id"), nullable=False, index=True),
+    Column("steward", _KEY, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("license", String(64), nullable=False),
+    Column("copies", Integer, nullable=False),
+    Column("created", String(20), nullable=False),
+    Column("web_seeds", JSON, nullable=False),
+    Column("body_sha256", _HEX64, nullable=False),
+    Column("manifest", _HEX64, nullable=False),
+    Column("piece_layers", _HEX64, nullable=False),
+    Column("pieces_v1", _HEX64, nullable=False),
+)
+
+#: objects that a record names; what is on disk and not here is an orphan
+objects = Table(
+    "objects",
+    metadata,
+    Column("sha256", _HEX64, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", _KEY, primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("institution", Text, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("subjects", JSON, nullable=False),
+    Column("software", Text, nullable=False),
+    Column("pledge", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("taint_version", BigInteger, nullable=False),
+    Column("problems", JSON, nullable=False),
+    Column("registered", Float, nullable=False),
+    Column("last_seen", Float, nullable=False),
+)
+
+#: a node's work on one dataset; ``expires`` is the lease
+claims = Table(
+    "claims",
+    metadata,
+    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True, index=True),
+    Column("state", String(16), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False, index=True),
+    Column("attested", Float, nullable=True),
+    Column("audited", Float, nullable=True),
+    Column("next_audit", Float, nullable=True),
+    Column("silences", Integer, nullable=False),
+)
+
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("manifest", _HEX64, nullable=False),
+    Column("infohash_v1", String(40), nullable=False),
+    Column("at", String(20), nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("content_id", _HEX64, nullable=False),
+    Column("node", _KEY, ForeignKey("nodes.node"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("nonce", _HEX64, nullable=False),
+    Column("leaves", JSON, nullable=False),
+    Column("commitments", JSON, nullable=True),
+    Column("opened", JSON, nullable=True),
+    Column("created", Float, nullable=False),
+    Column("deadline", Float, nullable=True),
+    Column("outcome", String(16), nullable=True),
+    Column("detail", Text, nullable=False),
+    Index(None, "node", "state"),
+    Index(None, "state", "deadline"),
+    Index(None, "content_id", "node"),
+)
+
+#: ``created`` is when it was proposed, ``effective`` when it took effect (as printed), ``lifted`` an event's hash
+taints = Table(
+    "taints",
+    metadata,
+    Column("id", _HEX64, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("value", _HEX64, nullable=False),
+    Column("category", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created", String(20), nullable=False),
+    Column("effective", String(20), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("lifted", String(64), nullable=False),
+    Index(None, "kind", "value", "state"),
+    Index(None, "state"),
+)
+
+#: a curator's agreement: the first one is the taint's own event
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("curator", _KEY, primary_key=True),
+    Column("event", _HEX64, nullable=False),
+    Column("number", Integer, nullable=False),
+)
+
+#: which records a standing taint hits
+tainted_records = Table(
+    "tainted_records",
+    metadata,
+    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("rid", _HEX64, ForeignKey("records.rid"), primary_key=True, index=True),
+)
+
+#: the published lists, by digest; the last few are kept for nodes that are reading them
+taint_lists = Table(
+    "taint_lists",
+    metadata,
+    Column("sha256", _HEX64, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("list", LargeBinary, nullable=False),
+)
+
+#: receipts of removal
+removals = Table(
+    "removals",
+    metadata,
+    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("content_id", _HEX64, primary_key=True),
+    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("at", String(20), nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+web_seed_reports = Table(
+    "web_seed_reports",
+    metadata,
+    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("web_seed_sha256", _HEX64, primary_key=True),
+    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("web_seed", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+#: nonces of signed requests that must not come again before ``expires``
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("nonce", String(64), primary_key=True),
+    Column("expires", Float, nullable=False, index=True),
+)

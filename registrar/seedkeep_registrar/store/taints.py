@@ -1,0 +1,323 @@
+"""Taints: proposed, standing, lifted; what they hit; the published lists; receipts of removal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+
+from seedkeep.core.statements import Removal
+from seedkeep.core.taint import Entry, Subject, SubjectKind, encode_list
+from seedkeep_registrar.store import datasets, events
+from seedkeep_registrar.store.tables import (
+    approvals,
+    files,
+    manifests,
+    records,
+    removals,
+    taint_lists,
+    tainted_records,
+    taints,
+)
+
+PROPOSED = "proposed"
+STANDING = "standing"
+LIFTED = "lifted"
+_LISTS_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """One taint.
+
+    Args:
+        id: hash of the first curator's event.
+        created: when it was proposed; ``effective``: when enough curators had agreed (or "").
+        version: of the list in which it first stood; 0 before.
+        lifted: hash of the lift event, or "".
+    """
+
+    id: str
+    subject: Subject
+    category: str
+    reason: str
+    state: str
+    created: str
+    effective: str
+    version: int
+    lifted: str
+
+
+def _taint(row: Row[tuple[object, ...]]) -> Taint:
+    return Taint(
+        row.id,
+        Subject(SubjectKind(row.kind), row.value),
+        row.category,
+        row.reason,
+        row.state,
+        row.created,
+        row.effective,
+        row.version,
+        row.lifted,
+    )
+
+
+def by_id(connection: Connection, taint_id: str) -> Taint | None:
+    """One taint."""
+    row = connection.execute(select(taints).where(taints.c.id == taint_id)).first()
+    return _taint(row) if row else None
+
+
+def every(connection: Connection) -> list[Taint]:
+    """All taints, newest first."""
+    return [
+        _taint(row)
+        for row in connection.execute(select(taints).order_by(taints.c.created.desc(), taints.c.id))
+    ]
+
+
+def on_subject(connection: Connection, subject: Subject) -> Taint | None:
+    """The taint proposed or standing on exactly this subject."""
+    row = connection.execute(
+        select(taints)
+        .where(
+            taints.c.kind == subject.kind.value,
+            taints.c.value == subject.value,
+            taints.c.state.in_((PROPOSED, STANDING)),
+        )
+        .limit(1)
+    ).first()
+    return _taint(row) if row else None
+
+
+def of_event(connection: Connection, event_hash: str) -> Taint | None:
+    """The taint that a curator's event proposed or approved."""
+    row = connection.execute(
+        select(taints)
+        .join(approvals, approvals.c.taint == taints.c.id)
+        .where(approvals.c.event == event_hash)
+    ).first()
+    return _taint(row) if row else None
+
+
+def propose(connection: Connection, taint: Taint) -> None:
+    """Insert a taint that does not stand yet."""
+    connection.execute(
+        insert(taints).values(
+            id=taint.id,
+            kind=taint.subject.kind.value,
+            value=taint.subject.value,
+            category=taint.category,
+            reason=taint.reason,
+            state=PROPOSED,
+            created=taint.created,
+            effective="",
+            version=0,
+            lifted="",
+        )
+    )
+
+
+def approve(connection: Connection, taint_id: str, curator: str, event_hash: str) -> int:
+    """Add a curator's agreement; how many there are then."""
+    count = len(approvers(connection, taint_id))
+    connection.execute(
+        insert(approvals).values(taint=taint_id, curator=curator, event=event_hash, number=count)
+    )
+    return count + 1
+
+
+def approvers(connection: Connection, taint_id: str) -> tuple[str, ...]:
+    """The curators who agreed, in that order."""
+    rows = connection.execute(
+        select(approvals.c.curator).where(approvals.c.taint == taint_id).order_by(approvals.c.number)
+    )
+    return tuple(rows.scalars())
+
+
+def hit(connection: Connection, subject: Subject) -> list[tuple[str, str]]:
+    """The records (rid, content id) that a taint on ``subject`` forbids."""
+    query = select(records.c.rid, records.c.content_id)
+    if subject.kind is SubjectKind.ROOT:
+        tainted = select(files.c.manifest_id).where(files.c.root == bytes.fromhex(subject.value))
+        query = query.where(records.c.manifest_id.in_(tainted))
+    elif subject.kind is SubjectKind.CONTENT:
+        query = query.where(records.c.content_id == subject.value)
+    else:
+        query = query.where(records.c.rid == subject.value)
+    return [(row.rid, row.content_id) for row in connection.execute(query)]
+
+
+def stand(connection: Connection, taint_id: str, *, effective: str) -> list[str]:
+    """Put a taint into force: a new list version, its records marked.
+
+    Returns:
+        The content ids that it hits.
+    """
+    head = events.lock(connection)
+    version = head.taint_version + 1
+    connection.execute(
+        update(taints)
+        .where(taints.c.id == taint_id)
+        .values(state=STANDING, effective=effective, version=version)
+    )
+    taint = by_id(connection, taint_id)
+    assert taint is not None
+    found = hit(connection, taint.subject)
+    if found:
+        connection.execute(insert(tainted_records), [{"taint": taint_id, "rid": rid} for rid, _ in found])
+    content_ids = sorted({content_id for _, content_id in found})
+    datasets.update_servable(connection, content_ids)
+    _publish(connection, version)
+    return content_ids
+
+
+def lift(connection: Connection, taint_id: str, lift_hash: str) -> list[str]:
+    """Lift a taint, or withdraw one that was only proposed.
+
+    Returns:
+        The content ids that it had hit.
+    """
+    taint = by_id(connection, taint_id)
+    assert taint is not None
+    connection.execute(update(taints).where(taints.c.id == taint_id).values(state=LIFTED, lifted=lift_hash))
+    if taint.state != STANDING:
+        return []
+    content_ids = sorted({content_id for _, content_id in _marked(connection, taint_id)})
+    connection.execute(delete(tainted_records).where(tainted_records.c.taint == taint_id))
+    datasets.update_servable(connection, content_ids)
+    _publish(connection, events.lock(connection).taint_version + 1)
+    return content_ids
+
+
+def _marked(connection: Connection, taint_id: str) -> list[tuple[str, str]]:
+    rows = connection.execute(
+        select(records.c.rid, records.c.content_id)
+        .join(tainted_records, tainted_records.c.rid == records.c.rid)
+        .where(tainted_records.c.taint == taint_id)
+    )
+    return [(row.rid, row.content_id) for row in rows]
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """What the list says: every taint that ever stood."""
+    rows = connection.execute(select(taints).where(taints.c.version > 0)).all()
+    agreed: dict[str, list[str]] = {}
+    for row in connection.execute(
+        select(approvals.c.taint, approvals.c.curator).order_by(approvals.c.taint, approvals.c.number)
+    ):
+        agreed.setdefault(row.taint, []).append(row.curator)
+    return [
+        Entry(t.id, t.subject, t.category, t.reason, t.effective, tuple(agreed.get(t.id, [])), t.lifted)
+        for t in map(_taint, rows)
+    ]
+
+
+def _publish(connection: Connection, version: int) -> None:
+    data = encode_list(entries(connection))
+    sha256 = hashlib.sha256(data).hexdigest()
+    connection.execute(insert(taint_lists).values(sha256=sha256, version=version, list=data))
+    connection.execute(delete(taint_lists).where(taint_lists.c.version <= version - _LISTS_KEPT))
+    events.set_taint_list(connection, version, sha256)
+
+
+def published(connection: Connection, sha256: str) -> bytes | None:
+    """A published list by its digest; the last sixteen are kept."""
+    found: bytes | None = connection.execute(
+        select(taint_lists.c.list).where(taint_lists.c.sha256 == sha256)
+    ).scalar_one_or_none()
+    return found
+
+
+def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
+    """The taints in force on a record, its content or its files, oldest first."""
+    rows = connection.execute(
+        select(taints)
+        .join(tainted_records, tainted_records.c.taint == taints.c.id)
+        .where(tainted_records.c.rid == rid)
+        .order_by(taints.c.effective, taints.c.id)
+    )
+    return [_taint(row) for row in rows]
+
+
+def standing_on_content(connection: Connection, content_id: str, manifest_id: int) -> list[Taint]:
+    """The taints in force on a content id or on a file of an indexed manifest, oldest first."""
+    tainted_files = and_(
+        taints.c.kind == SubjectKind.ROOT.value,
+        taints.c.value.in_(_standing_roots_in(connection, manifest_id)),
+    )
+    content = and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == content_id)
+    rows = connection.execute(
+        select(taints)
+        .where(taints.c.state == STANDING, or_(content, tainted_files))
+        .order_by(taints.c.effective, taints.c.id)
+    )
+    return [_taint(row) for row in rows]
+
+
+def _standing_roots_in(connection: Connection, manifest_id: int) -> list[str]:
+    roots = connection.execute(
+        select(taints.c.value).where(taints.c.state == STANDING, taints.c.kind == SubjectKind.ROOT.value)
+    ).scalars()
+    found = []
+    for root in roots:
+        there = connection.execute(
+            select(files.c.number)
+            .where(files.c.root == bytes.fromhex(root), files.c.manifest_id == manifest_id)
+            .limit(1)
+        ).first()
+        if there is not None:
+            found.append(root)
+    return found
+
+
+def standing_on_subject(connection: Connection, subject: Subject) -> Taint | None:
+    """The taint in force on exactly this subject."""
+    taint = on_subject(connection, subject)
+    return taint if taint and taint.state == STANDING else None
+
+
+def allowed_content(connection: Connection, content_ids: Iterable[str]) -> set[str]:
+    """Those of these content ids that are registered and that no taint forbids."""
+    query = (
+        select(records.c.content_id)
+        .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
+        .join(manifests, manifests.c.id == records.c.manifest_id)
+        .where(records.c.content_id.in_(list(content_ids)), tainted_records.c.rid.is_(None))
+    )
+    return set(connection.execute(query).scalars())
+
+
+def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
+    """Keep a node's receipt; the last one of the same removal wins.
+
+    Args:
+        document: as the node signed it.
+    """
+    same = and_(
+        removals.c.taint == removal.taint,
+        removals.c.content_id == removal.content_id,
+        removals.c.node == removal.node,
+    )
+    connection.execute(delete(removals).where(same))
+    connection.execute(
+        insert(removals).values(
+            taint=removal.taint,
+            content_id=removal.content_id,
+            node=removal.node,
+            bytes=removal.bytes,
+            at=removal.at,
+            document=document,
+        )
+    )
+
+
+def obeyed(connection: Connection) -> dict[str, int]:
+    """How many nodes returned a receipt, by taint."""
+    rows = connection.execute(
+        select(removals.c.taint, func.count(removals.c.node.distinct())).group_by(removals.c.taint)
+    )
+    return {taint: int(count) for taint, count in rows}
