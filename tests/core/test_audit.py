@@ -60,7 +60,7 @@ def proof(at: LeafAt) -> tuple[bytes, ...]:
 
 def audited(asked: list[LeafAt], openings: list[Opening], nonce: bytes = NONCE) -> Outcome:
     commitments = {at: commit(nonce, block(at)) for at in asked}
-    return judge(MANIFEST, nonce=NONCE, commitments=commitments, asked=asked, openings=openings)[0]
+    return judge(MANIFEST.files, nonce=NONCE, commitments=commitments, asked=asked, openings=openings)[0]
 
 
 def honest(asked: list[LeafAt]) -> list[Opening]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from seedkeep.core.errors import InvalidInput
-from seedkeep.core.manifest import Manifest
+from seedkeep.core.manifest import FileEntry, Manifest
 from seedkeep.core.merkle import BLOCK, verify_leaf
 
 DOMAIN = b"seedkeep/audit/v1\n"
@@ -54,7 +54,7 @@ class Opening:
     proof: tuple[bytes, ...]
 
 
-def _draw(seed: bytes, bound: int, count: int) -> list[int]:
+def draw_numbers(seed: bytes, bound: int, count: int) -> list[int]:
     """``count`` distinct numbers below ``bound`` (all of them when there are fewer), from ``seed``."""
     if bound <= count:
         return list(range(bound))
@@ -75,7 +75,7 @@ def draw_leaves(manifest: Manifest, seed: bytes, *, count: int = LEAVES) -> list
     """
     ends = list(itertools.accumulate(-(-f.size // BLOCK) for f in manifest.files))
     drawn = []
-    for number in _draw(seed, ends[-1] if ends else 0, count):
+    for number in draw_numbers(seed, ends[-1] if ends else 0, count):
         file = bisect.bisect_right(ends, number)
         drawn.append(LeafAt(file, number - (ends[file - 1] if file else 0)))
     return drawn
@@ -88,11 +88,11 @@ def commit(nonce: bytes, block: bytes) -> str:
 
 def draw_opened(leaves: Sequence[LeafAt], seed: bytes, *, count: int = OPENED) -> list[LeafAt]:
     """Which of the committed leaves are to be opened; ``seed`` is drawn after the commitments came."""
-    return [leaves[i] for i in _draw(seed, len(leaves), count)]
+    return [leaves[i] for i in draw_numbers(seed, len(leaves), count)]
 
 
 def judge(
-    manifest: Manifest,
+    files: Sequence[FileEntry] | Mapping[int, FileEntry],
     *,
     nonce: bytes,
     commitments: Mapping[LeafAt, str],
@@ -101,6 +101,9 @@ def judge(
 ) -> tuple[Outcome, str]:
     """The verdict over one answer.
 
+    Args:
+        files: by their number in the manifest; those of the leaves asked for suffice.
+
     Returns:
         The outcome, and in words what was wrong (empty for a success).
     """
@@ -108,7 +111,7 @@ def judge(
     if len(by_leaf) != len(openings) or set(by_leaf) != set(asked):
         return Outcome.FAILURE, "the node opened other leaves than it was asked for"
     for at in asked:
-        opening, file = by_leaf[at], manifest.files[at.file]
+        opening, file = by_leaf[at], files[at.file]
         where = f"block {at.leaf} of {file.path}"
         try:
             good = verify_leaf(bytes.fromhex(file.root), file.size, at.leaf, opening.data, opening.proof)

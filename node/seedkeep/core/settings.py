@@ -91,7 +91,8 @@ def _convert(name: str, value: Any, kind: Any, field: dataclasses.Field[Any], so
                 raise ValueError("give text")
             return value
     except (ValueError, TypeError, UsageError) as error:
-        raise UsageError(f"setting {name} has a bad value {value!r} ({source}): {error}") from error
+        shown = "" if field.metadata.get("secret") else f" {value!r}"
+        raise UsageError(f"setting {name} has a bad value{shown} ({source}): {error}") from error
     return value
 
 
