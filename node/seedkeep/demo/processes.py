@@ -52,11 +52,13 @@ class Home:
         name: e.g. ``node 2``; errors call its processes so.
         path: its directory.
         variables: its ``SEEDKEEP_*`` settings.
+        prefix: a command that runs the command, e.g. in another network namespace.
     """
 
     name: str
     path: Path
     variables: Mapping[str, str]
+    prefix: tuple[str, ...] = ()
 
     async def run(self, *arguments: str, also_ok: Sequence[int] = ()) -> tuple[int, dict[str, Any]]:
         """Run one command that ends by itself and prints one JSON object.
@@ -84,7 +86,7 @@ class Home:
         out, log = base.with_suffix(".out"), base.with_suffix(".log")
         with out.open("wb") as stdout, log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "seedkeep", *arguments],
+                [*self.prefix, sys.executable, "-m", "seedkeep", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
