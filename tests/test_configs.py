@@ -16,6 +16,8 @@ from tests.support.example_config import CONFIGS, EXAMPLES, render
 from tests.support.require import require
 from tests.support.tls import self_signed
 
+UNITS = sorted(path.name for path in (CONFIGS / "systemd").glob("*.service"))
+
 
 def _switched_on(text: str) -> str:
     """The file with every setting uncommented; prose keeps its ``# ``."""
@@ -65,7 +67,19 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in (CONFIGS / "systemd").glob("*.service")))
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "configs/compose.yaml", *(f"configs/systemd/{unit}" for unit in UNITS)]
+)
+def test_variables_in_deployment_files_are_settings(name: str) -> None:
+    text = (CONFIGS.parent / name).read_text()
+    classes = {example.section.upper(): example.kind for example in EXAMPLES.values()}
+    found = re.findall(r"SEEDKEEP_(REGISTRAR|NODE|CLIENT)_([A-Z0-9_]+)\s*[:=]", text)
+    assert found
+    for section, setting in found:
+        assert setting.lower() in {field.name for field in dataclasses.fields(classes[section])}, setting
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_systemd_accepts_the_unit(unit: str, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     require(analyze is not None, "systemd-analyze is not installed")
