@@ -18,9 +18,10 @@ from seedkeep.ingest.jobs import Fragment, Pieces
 from seedkeep.ingest.streams import PieceStream, TreeStream
 
 _READ = 1 << 20
+_NO_PIECES = Pieces(0, b"")
 
 
-class Stopped(Exception):  # noqa: N818 (not an error)
+class Stopped(Exception):
     """The reading was called off."""
 
 
@@ -43,7 +44,7 @@ class FileDigests:
     md5: str = ""
     sha256: str = ""
     root: str = ""
-    pieces: Pieces = Pieces(0, b"")
+    pieces: Pieces = _NO_PIECES
     fragments: tuple[Fragment, ...] = ()
 
 

@@ -44,6 +44,7 @@ class Resolved:
     Args:
         record: verified; None for a torrent file that no registrar knows.
         path: a file or directory in it, or "" for all.
+        by_hash: the name was the md5 or SHA-256 of the file at ``path``.
         client: the registrar that answered; None when it comes from memory or a torrent file.
         registrar: the URL of the registrar that answered, now or when it was remembered; or "".
         torrent: the torrent file it came from, strictly read, and its bytes.
@@ -52,6 +53,7 @@ class Resolved:
 
     record: Record | None
     path: str = ""
+    by_hash: bool = False
     client: RegistrarClient | None = None
     registrar: str = ""
     torrent: tuple[Metainfo, bytes] | None = None
@@ -254,7 +256,7 @@ class Resolver:
                 tainted = tainted or error
                 continue
             record.check_name(name)
-            found = _with_hints(Resolved(record, name.path, client, client.url), name)
+            found = _with_hints(Resolved(record, name.path, client=client, registrar=client.url), name)
             saved = Saved(record, client.url, (await client.info()).vkey)
             await asyncio.to_thread(self._cache.keep, saved)
             return await self._located(found, name)
@@ -272,7 +274,7 @@ class Resolver:
         manifest = await self.manifest(found)
         for file in manifest.files:
             if (file.sha256 if name.kind is Kind.SHA256 else file.md5) == name.value:
-                return replace(found, path=file.path)
+                return replace(found, path=file.path, by_hash=True)
         raise VerificationFailed(f"{record.ark} was given for {name}, but has no file with that hash")
 
     async def _remembered(self, name: Identifier) -> Resolved | None:
