@@ -201,8 +201,9 @@ class _Run:
         todo_bytes = found.bytes - self._bytes
         small = todo_bytes <= _THREADS_BYTES and len(found.files) - self._files <= _THREADS_FILES
         count = max(1, min(self._workers, len(runs) + len(table.missing())))
+        # One run keeps its lanes busy in this process as well as in another one.
         setup = Setup(str(found.root), length, found.single)
-        with Pool(setup, count, processes=not small) as pool:
+        with Pool(setup, count, processes=not small and count > 1) as pool:
             self._phase = "hashing"
             pool.run(runs, take, idle, self._stop)
             self._phase = "pieces"
