@@ -7,7 +7,8 @@ encoding, one digest, and one content id::
     {"bytes":5,"files":1,"name":"d","piece_length":16384,"type":"seedkeep/manifest","v":1}
     {"md5":"5d41…","path":"hello.txt","root":"2cf2…","sha256":"2cf2…","size":5}
 
-A manifest with one file whose path equals the name is a *single file* dataset: no directory.
+A manifest of one file without a directory is a *single file* dataset; its name is the file's. (A v2
+torrent cannot say "a directory with one file in it": libtorrent reads that as the bare file.)
 """
 
 from __future__ import annotations
@@ -193,6 +194,8 @@ class _Checker:
         self._tree = TreeChecker()
         self._bytes = 0
         self._pieces = 0
+        self._count = 0
+        self._last = ""
 
     def add(self, file: FileEntry) -> None:
         self._tree.add(file.path)
@@ -206,6 +209,8 @@ class _Checker:
             )
         if not file.size and (file.md5, file.sha256) != (EMPTY_MD5, EMPTY_SHA256):
             raise InvalidInput(f"{printable(file.path)} is empty, and its digests are not those of nothing")
+        self._count += 1
+        self._last = file.path
         self._bytes += file.size
         self._pieces += -(-file.size // self._length)
 
@@ -214,6 +219,11 @@ class _Checker:
             raise InvalidInput(
                 f"{printable(self._name)} holds no bytes: there is nothing to share",
                 hint="A dataset needs at least one file that is not empty.",
+            )
+        if self._count == 1 and "/" not in self._last and self._last != self._name:
+            raise InvalidInput(
+                f"the single file {printable(self._last)} cannot be named {printable(self._name)}",
+                hint="Name it as the file.",
             )
         if self._bytes > MAX_BYTES:
             raise InvalidInput(f"{printable(self._name)} is larger than {MAX_BYTES} bytes")

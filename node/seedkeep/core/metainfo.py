@@ -267,6 +267,8 @@ def _read(data: bytes, limits: Limits) -> Metainfo:
                 "this torrent is a hybrid of v1 and v2: which of its two file lists is meant?"
             )
         files, layers = _read_v2(info, top, length)
+        if len(files) == 1 and "/" not in files[0].path:
+            name = files[0].path  # what clients call a single file; the name beside it is advice
         return Metainfo(2, content_id_of(encoded), name, length, files, trackers, web_seeds, layers=layers)
     files_v1, pieces = _read_v1(info, name, length)
     return Metainfo(1, infohash_v1_of(encoded), name, length, files_v1, trackers, web_seeds, pieces=pieces)

@@ -21,7 +21,15 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What is there: absolute ``root``, dataset ``name``, files in torrent order, total size in bytes."""
+    """What is there.
+
+    Attributes:
+        root: the directory, or the file when ``single``; absolute.
+        name: of the dataset.
+        single: whether it is one bare file.
+        files: in torrent order.
+        bytes: of all files.
+    """
 
     root: Path
     name: str
@@ -34,8 +42,9 @@ def scan(root: Path, name: str | None = None, *, stopped: Callable[[], bool] = l
     """Scan a directory or a single file.
 
     Args:
-        root: may itself be a symbolic link; nothing below it may.
-        name: of the dataset; the last part of ``root`` by default.
+        root: may itself be a symbolic link; nothing below it may. A directory with nothing but one file
+            directly in it is taken as that file, as torrents cannot tell the two apart.
+        name: of the dataset (and of a single file in it); the last part of ``root`` by default.
         stopped: asked now and then; when true, the scan ends early and what it returns is of no use.
 
     Raises:
@@ -43,43 +52,41 @@ def scan(root: Path, name: str | None = None, *, stopped: Callable[[], bool] = l
     """
     # Not resolved: the name the person typed is the one they mean, also when it is a link.
     root = Path(os.path.abspath(root))  # noqa: PTH100
-    name = root.name if name is None else name
-    check_name(name)
     try:
         status = root.stat()
     except OSError as error:
         raise InvalidInput(f"cannot read {printable(str(root))}: {error.strerror}") from error
     problems = _Problems()
-    if stat.S_ISREG(status.st_mode):
-        stats = {name: status}
+    single = stat.S_ISREG(status.st_mode)
+    if single:
+        stats = {root.name: status}
         if not os.access(root, os.R_OK):
-            problems.add(name, "is not readable")
+            problems.add(root.name, "is not readable")
     elif stat.S_ISDIR(status.st_mode):
         stats = _walk(root, problems, stopped)
     else:
         raise InvalidInput(f"{printable(str(root))} is neither a file nor a directory")
-    single = stat.S_ISREG(status.st_mode)
+    if not single and len(stats) == 1 and "/" not in (only := next(iter(stats))):
+        root, single = root / only, True
+    if single:
+        stats = {name or root.name: next(iter(stats.values()))}
+    name = name or root.name
+    check_name(name)
     files = _ordered(stats, problems)
     problems.finish(name)
     total = files[-1].end if files else 0
     if not stopped():
-        _check_content(name, single, files, total)
+        _check_content(name, files, total)
     return Scan(root, name, single, files, total)
 
 
-def _check_content(name: str, single: bool, files: tuple[Found, ...], total: int) -> None:
+def _check_content(name: str, files: tuple[Found, ...], total: int) -> None:
     if not files:
         raise InvalidInput(f"{printable(name)} contains no files", hint="Put the data into it first.")
     if not total:
         raise InvalidInput(
             f"{printable(name)} holds no bytes: all its files are empty",
             hint="A dataset needs at least one file that is not empty.",
-        )
-    if not single and len(files) == 1 and files[0].path == name:
-        raise InvalidInput(
-            f"the directory {printable(name)} contains only a file of the same name,"
-            " which torrents cannot tell from the bare file",
-            hint="Share the file itself, or give the dataset another --name.",
         )
 
 
