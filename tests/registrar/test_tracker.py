@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from seedkeep.core.bencode import decode
 from seedkeep_registrar.client_address import client_address, parse_networks
+from seedkeep_registrar.store.datasets import Tracked
 from seedkeep_registrar.tracker.answers import endpoint
 from seedkeep_registrar.tracker.peers import MAX_PER_HOST, PeerStore
-from seedkeep_registrar.tracker.registered import Content
 from seedkeep_registrar.tracker.service import Pace, Tracker
 from tests.registrar.test_tracker_requests import HASH, query
 
@@ -31,17 +31,20 @@ class World:
 
     def __init__(self, **pace: Any) -> None:
         self.now = 1000.0
-        self.contents = {HASH: Content("c" * 64, companion=False, tainted=False)}
+        self.contents = {HASH: Tracked("c" * 64, companion=False, servable=True)}
         self.wanted: list[str] = []
         self.looked_up = 0
         self.pace = Pace(**pace)
         self.tracker = Tracker(
-            self.look_up, self.wanted.append, pace=self.pace, clock=lambda: self.now, random=Random(7)
+            self.look_up, self.want, pace=self.pace, clock=lambda: self.now, random=Random(7)
         )
 
-    async def look_up(self, info_hash: bytes) -> Content | None:
+    async def look_up(self, info_hash: bytes) -> Tracked | None:
         self.looked_up += 1
         return self.contents.get(info_hash)
+
+    async def want(self, content_id: str) -> None:
+        self.wanted.append(content_id)
 
     async def announce(self, address: Any, **changes: Any) -> dict[bytes, Any]:
         answer = decode(await self.tracker.announce(query(**changes), address))
@@ -187,8 +190,8 @@ async def test_unregistered_torrents_are_refused_in_words() -> None:
 async def test_a_taint_is_obeyed_by_the_next_announce() -> None:
     world = World()
     await world.announce(ANA)
-    world.contents[HASH] = Content("c" * 64, companion=False, tainted=True)
-    world.tracker.registered.taints_changed()
+    world.contents[HASH] = Tracked("c" * 64, companion=False, servable=False)
+    world.tracker.registered.clear()
     assert b"tainted" in (await world.announce(BEN, left=1))[b"failure reason"]
     assert await world.counts() == {}
 
@@ -196,8 +199,8 @@ async def test_a_taint_is_obeyed_by_the_next_announce() -> None:
 async def test_a_record_is_served_as_soon_as_it_is_registered() -> None:
     world = World()
     assert b"failure reason" in await world.announce(ANA, info_hash=OTHER)
-    world.contents[OTHER] = Content("d" * 64, companion=False, tainted=False)
-    world.tracker.registered.registered(OTHER)
+    world.contents[OTHER] = Tracked("d" * 64, companion=False, servable=True)
+    world.tracker.registered.forget(OTHER)
     assert b"peers" in await world.announce(ANA, info_hash=OTHER)
 
 
@@ -216,26 +219,24 @@ async def test_a_taint_during_a_look_up_is_not_missed() -> None:
     world = World()
     asked, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(info_hash: bytes) -> Content | None:
+    async def slow(info_hash: bytes) -> Tracked | None:
         found = world.contents[info_hash]
         asked.set()
         await go.wait()
         return found
 
-    world.tracker = Tracker(
-        slow, world.wanted.append, pace=world.pace, clock=lambda: world.now, random=Random(7)
-    )
+    world.tracker = Tracker(slow, world.want, pace=world.pace, clock=lambda: world.now, random=Random(7))
     announcing = asyncio.create_task(world.announce(ANA))
     await asked.wait()
-    world.contents[HASH] = Content("c" * 64, companion=False, tainted=True)
-    world.tracker.registered.taints_changed()
+    world.contents[HASH] = Tracked("c" * 64, companion=False, servable=False)
+    world.tracker.registered.clear()
     go.set()
     assert b"tainted" in (await announcing)[b"failure reason"]
 
 
 def companion_world(**pace: Any) -> World:
     world = World(**pace)
-    world.contents[HASH] = Content("c" * 64, companion=True, tainted=False)
+    world.contents[HASH] = Tracked("c" * 64, companion=True, servable=True)
     return world
 
 
@@ -262,8 +263,9 @@ async def test_a_companion_that_nobody_brings_is_asked_for_again_soon() -> None:
 async def test_only_so_many_announces_are_held() -> None:
     world = companion_world(hold_s=30, max_held=3)
     held = [asyncio.create_task(world.announce(BEN, left=9, port=p)) for p in (1, 2, 3)]
-    while len(world.wanted) < 3:
-        await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)  # all three have run until they wait
+    assert world.wanted == ["c" * 64]  # the nodes are told once
     answer = await asyncio.wait_for(world.announce(CAT, left=9), 5)
     assert answer[b"interval"] == world.pace.lonely_interval_s
     await world.announce(ANA)
@@ -279,6 +281,7 @@ async def test_a_client_that_hangs_up_frees_its_place() -> None:
     held.cancel()
     with pytest.raises(asyncio.CancelledError):
         await held
+    assert len(world.wanted) == 1
     again = asyncio.create_task(world.announce(CAT, left=9))
     while len(world.wanted) < 2:
         await asyncio.sleep(0)
@@ -291,8 +294,8 @@ async def test_a_taint_while_an_announce_is_held_refuses_it() -> None:
     announcing = asyncio.create_task(world.announce(BEN, left=9))
     while not world.wanted:
         await asyncio.sleep(0)
-    world.contents[HASH] = Content("c" * 64, companion=True, tainted=True)
-    world.tracker.registered.taints_changed()
+    world.contents[HASH] = Tracked("c" * 64, companion=True, servable=False)
+    world.tracker.registered.clear()
     assert b"tainted" in (await announcing)[b"failure reason"]
 
 
@@ -307,7 +310,7 @@ async def test_a_taint_while_an_announce_is_held_refuses_it() -> None:
 )
 async def test_others_are_answered_at_once(companion: bool, changes: dict[str, Any]) -> None:
     world = World(hold_s=30)
-    world.contents[HASH] = Content("c" * 64, companion=companion, tainted=False)
+    world.contents[HASH] = Tracked("c" * 64, companion=companion, servable=True)
     await asyncio.wait_for(world.announce(ANA, **changes), 5)
     assert world.wanted == []
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seedkeep.core.bencode import decode
 from seedkeep.core.errors import InvalidInput
-from seedkeep_registrar.tracker.registered import Content
+from seedkeep_registrar.store.datasets import Tracked
 from seedkeep_registrar.tracker.requests import (
     DEFAULT_PEERS,
     MAX_PEERS,
@@ -48,11 +48,14 @@ def query(**changes: Any) -> str:
     return urlencode({k: v for k, v in fields.items() if v is not None})
 
 
-def tracker(content: Content | None = Content("c" * 64, companion=False, tainted=False)) -> Tracker:  # noqa: B008
-    async def look_up(info_hash: bytes) -> Content | None:
+def tracker(content: Tracked | None = Tracked("c" * 64, companion=False, servable=True)) -> Tracker:  # noqa: B008
+    async def look_up(info_hash: bytes) -> Tracked | None:
         return content
 
-    return Tracker(look_up, lambda _: None, pace=Pace(), clock=lambda: 0.0, random=Random(1))
+    async def want(content_id: str) -> None:
+        raise AssertionError("no companion is in this test")
+
+    return Tracker(look_up, want, pace=Pace(), clock=lambda: 0.0, random=Random(1))
 
 
 @given(announces, st.booleans())

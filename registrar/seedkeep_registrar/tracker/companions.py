@@ -16,8 +16,9 @@ class SeedWaiters:
         self._held = 0
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
 
-    def __len__(self) -> int:
-        return self._held
+    def awaited(self, info_hash: bytes) -> bool:
+        """Whether somebody waits for a seed of this swarm."""
+        return info_hash in self._waiting
 
     async def wait(self, info_hash: bytes, seconds: float) -> bool:
         """Wait for a seed of this swarm.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
 from seedkeep.core.errors import InvalidInput
+from seedkeep_registrar.recent import Recent
+from seedkeep_registrar.store.datasets import Tracked
 from seedkeep_registrar.tracker.answers import (
     announce_answer,
     endpoint,
@@ -17,11 +19,12 @@ from seedkeep_registrar.tracker.answers import (
 )
 from seedkeep_registrar.tracker.companions import SeedWaiters
 from seedkeep_registrar.tracker.peers import PeerStore, compact, long_form
-from seedkeep_registrar.tracker.registered import Content, LookUp, Registered
 from seedkeep_registrar.tracker.requests import Announce, Happening, parse_announce, parse_scrape
 
+#: asks the store about the 20 bytes of an info-hash
+LookUp = Callable[[bytes], Awaitable[Tracked | None]]
 #: tells the nodes that hold this content to load its companion
-Wanted = Callable[[str], None]
+Wanted = Callable[[str], Awaitable[None]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -71,8 +74,8 @@ class Tracker:
         self._clock = clock
         self._peers = PeerStore(max_peers=pace.max_peers, ttl_s=pace.ttl_s, random=random)
         self._waiters = SeedWaiters(pace.max_held)
-        #: tell it about new records and taints
-        self.registered = Registered(look_up, clock)
+        #: what info-hashes stand for; to be told about new records and taints
+        self.registered = Recent(look_up, clock)
 
     @property
     def peers(self) -> int:
@@ -91,15 +94,14 @@ class Tracker:
         except InvalidInput as error:
             return failure(error.what)
         content = await self.registered.find(asked.info_hash)
-        if content is None or content.tainted:
+        if content is None or not content.servable:
             return _refusal(content)
         where = endpoint(address, asked.port)
         self._note(asked, where)
         if self._must_wait(asked, content):
-            self._wanted(content.content_id)
-            await self._waiters.wait(asked.info_hash, self._pace.hold_s)
+            await self._hold(asked.info_hash, content.content_id)
             content = await self.registered.find(asked.info_hash)
-            if content is None or content.tainted:  # a taint may have come meanwhile
+            if content is None or not content.servable:  # a taint may have come meanwhile
                 return _refusal(content)
         return self._answer(asked, where)
 
@@ -113,7 +115,7 @@ class Tracker:
         known = []
         for info_hash in hashes:
             content = await self.registered.find(info_hash)
-            if content is not None and not content.tainted:
+            if content is not None and content.servable:
                 known.append((info_hash, self._peers.counts(info_hash)))
         return scrape_answer(known)
 
@@ -131,7 +133,13 @@ class Tracker:
         if self._peers.put(asked.info_hash, where, asked.peer_id, seed=seed, now=now) and seed:
             self._waiters.seed_came(asked.info_hash)
 
-    def _must_wait(self, asked: Announce, content: Content) -> bool:
+    async def _hold(self, info_hash: bytes, content_id: str) -> None:
+        if not self._waiters.awaited(info_hash):  # else the nodes have been told just now
+            await self._wanted(content_id)
+        if not self._peers.counts(info_hash).seeds:
+            await self._waiters.wait(info_hash, self._pace.hold_s)
+
+    def _must_wait(self, asked: Announce, content: Tracked) -> bool:
         wants = asked.left > 0 and asked.numwant > 0 and asked.happening is not Happening.STOPPED
         return wants and content.companion and not self._peers.counts(asked.info_hash).seeds
 
@@ -151,7 +159,7 @@ class Tracker:
         )
 
 
-def _refusal(content: Content | None) -> bytes:
+def _refusal(content: Tracked | None) -> bytes:
     if content is None:
         return failure("this registrar has no record of this torrent")
     return failure("this dataset is tainted: it must not be shared any more; see the registrar's page")

@@ -1,0 +1,95 @@
+"""Errors as pages, for those who come with a browser; everybody else gets the problem document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from sqlalchemy import Connection
+
+from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.pages.near import near_arks
+from seedkeep_registrar.pages.negotiation import names_html
+from seedkeep_registrar.pages.render import page
+from seedkeep_registrar.pages.views import site_of
+from seedkeep_registrar.store import records
+
+_PROBLEM = "application/problem+json"
+_MACHINES = ("/api/", "/.well-known/", "/announce", "/scrape")
+_TITLES = {
+    400: "This cannot be read",
+    404: "Not found",
+    405: "Not possible here",
+    410: "Gone",
+    429: "Too many requests",
+    503: "Not available at the moment",
+}
+_ASKED_MAX = 500
+
+
+@web.middleware
+async def pages_for_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns problem documents into pages where a browser asks for a page."""
+    answer = await handler(request)
+    if (
+        not isinstance(answer, web.Response)
+        or answer.content_type != _PROBLEM
+        or request.path.startswith(_MACHINES)
+        or not names_html(request.headers.get("Accept", ""))
+    ):
+        return answer
+    problem = json.loads(answer.body) if isinstance(answer.body, bytes) else {}
+    shown = await _page(request, answer.status, problem)
+    for name in ("Allow", "Retry-After"):
+        if name in answer.headers:
+            shown.headers[name] = answer.headers[name]
+    return shown
+
+
+async def _page(request: web.Request, status: int, problem: dict[str, Any]) -> web.Response:
+    site = site_of(request.app[REGISTRAR])
+    if status == 451:
+        return page(
+            "tainted.html",
+            status=451,
+            site=site,
+            taints=problem.get("taints", []),
+            ark=problem.get("ark", ""),
+            content_id=problem.get("content_id", ""),
+            rid=problem.get("rid", ""),
+        )
+    asked = _asked(request)
+    fallback = "Something went wrong here" if status >= 500 else "This did not work"
+    return page(
+        "error.html",
+        status=status,
+        site=site,
+        title=_TITLES.get(status, fallback),
+        detail=problem.get("detail", ""),
+        hint=problem.get("hint", ""),
+        suggestions=await _suggestions(request, asked),
+        asked=asked,
+    )
+
+
+def _asked(request: web.Request) -> str:
+    if request.path.startswith("/ark:"):
+        return request.path[1:][:_ASKED_MAX]
+    return request.query.get("id", "")[:_ASKED_MAX] if request.path == "/find" else ""
+
+
+async def _suggestions(request: web.Request, asked: str) -> list[dict[str, str]]:
+    """Recorded ARKs that are one slip away from what was asked for."""
+    if not asked.lower().startswith("ark:"):
+        return []
+    registrar = request.app[REGISTRAR]
+    near = near_arks(asked[4:].lstrip("/"))
+    found = await registrar.db.read(_recorded, near) if near else []
+    base = site_of(registrar).base
+    return [{"url": f"{base}/ark:/{ark}", "name": f"ark:/{ark}"} for ark in found]
+
+
+def _recorded(connection: Connection, arks: list[str]) -> list[str]:
+    return [ark for ark in arks if records.by_ark(connection, ark) is not None]

@@ -1,0 +1,126 @@
+"""The routes of the pages, and what they read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from aiohttp import web
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import InvalidInput, NotFound, UsageError
+from seedkeep.core.identifiers import Identifier, Kind, parse
+from seedkeep.core.web_seed import path_below, url_below
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.documents import record_document, short_document
+from seedkeep_registrar.pages.errors import pages_for_browsers
+from seedkeep_registrar.pages.negotiation import wants_json
+from seedkeep_registrar.pages.render import HEADERS, page
+from seedkeep_registrar.pages.views import FILES_PER_PAGE, files_page, record_view, site_of
+from seedkeep_registrar.recent import Recent
+from seedkeep_registrar.store import figures, files, records
+from seedkeep_registrar.store.figures import Figures
+
+STATIC = Path(__file__).parent / "static"
+_RECORDS_PER_PAGE = 20
+_STATIC_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+_FIGURES: web.AppKey[Recent[None, Figures]] = web.AppKey("figures", Recent)
+
+routes = web.RouteTableDef()
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise InvalidInput(f"{name} is not a cursor of this page", hint="Follow the links of the page.")
+    return int(text)
+
+
+@routes.get("/")
+async def _home(request: web.Request) -> web.Response:
+    registrar = request.app[REGISTRAR]
+    before = _number(request, "cursor")
+    found = await registrar.db.read(records.newest, before=before, limit=_RECORDS_PER_PAGE + 1)
+    shown = found[:_RECORDS_PER_PAGE]
+    return page(
+        "home.html",
+        site=site_of(registrar),
+        figures=await request.app[_FIGURES].find(None),
+        records=[short_document(registrar, record) for record in shown],
+        next=str(shown[-1].position) if len(found) > len(shown) else None,
+        older=before is not None,
+    )
+
+
+@routes.get("/records/{rid:[0-9a-f]{64}}")
+async def _record(request: web.Request) -> web.Response:
+    return await _landing(request, Kind.RID, request.match_info["rid"])
+
+
+@routes.get("/ark:{name:/?.+}")
+async def _ark(request: web.Request) -> web.Response:
+    try:
+        named = parse(f"ark:{request.match_info['name']}")
+    except (InvalidInput, UsageError) as error:
+        raise NotFound(error.what, hint=error.hint) from error
+    if named.path:
+        return await _file(request, named)
+    return await _landing(request, named.kind, named.value)
+
+
+async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response:
+    registrar = request.app[REGISTRAR]
+    document = await record_document(registrar, kind, value)
+    if wants_json(request.headers.get("Accept", "")):
+        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
+        return web.Response(body=jcs.dumps(document), content_type="application/json", headers=headers)
+    after = _number(request, "files_after") or 0
+    entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
+    return page(
+        "record.html",
+        site=site_of(registrar),
+        record=record_view(registrar.public_url, document),
+        files=files_page(document, entries, after),
+    )
+
+
+async def _file(request: web.Request, named: Identifier) -> web.Response:
+    """``ark:/…/path``: to the file on a web seed, or else to the dataset it is in."""
+    registrar = request.app[REGISTRAR]
+    document = await record_document(registrar, named.kind, named.value)
+    entry = await registrar.db.read(files.find_path, document["content_id"], named.path)
+    if entry is None:
+        raise NotFound(
+            f"the dataset {document['ark']} has no file {named.path[:200]}",
+            hint="Compare the path with the list of files on the dataset's page.",
+        )
+    below = path_below(document["name"], entry.path, files=document["files"])
+    seeds = document["web_seeds"]
+    target = url_below(seeds[0], below) if seeds else document["landing_page"]
+    return web.Response(status=302, headers={"Location": target, "Cache-Control": "no-store"})
+
+
+@routes.get("/static/{name:[a-z.]+}")
+async def _static(request: web.Request) -> web.StreamResponse:
+    place = STATIC / request.match_info["name"]
+    if place.suffix not in _STATIC_TYPES or not place.is_file():
+        raise NotFound("there is no such file")
+    kept = {**HEADERS, "Cache-Control": "public, max-age=3600", "Content-Type": _STATIC_TYPES[place.suffix]}
+    return web.FileResponse(place, headers=kept)
+
+
+def _figures(registrar: Registrar) -> Recent[None, Figures]:
+    async def look_up(_: None) -> Figures | None:
+        since = registrar.clock() - registrar.settings.offline_after_s
+        return await registrar.db.read(figures.read, since)
+
+    return Recent(look_up, time.monotonic, limit=1)
+
+
+def setup(app: web.Application) -> None:
+    """Add the pages to the application, and show its errors as pages to browsers."""
+    app[_FIGURES] = _figures(app[REGISTRAR])
+    app.middlewares.insert(0, pages_for_browsers)
+    app.add_routes(routes)

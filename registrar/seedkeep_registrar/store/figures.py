@@ -1,0 +1,39 @@
+"""How much there is, for the home page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from seedkeep_registrar.store.tables import datasets, nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Datasets that may be served, their bytes, their complete copies, and the nodes seen of late."""
+
+    datasets: int
+    bytes: int
+    copies: int
+    nodes: int
+
+
+def read(connection: Connection, seen_since: float) -> Figures:
+    """Count.
+
+    Args:
+        seen_since: nodes silent since then (Unix seconds) are not counted.
+    """
+    total = func.coalesce
+    row = connection.execute(
+        select(
+            func.count(),
+            total(func.sum(datasets.c.bytes), 0),
+            total(func.sum(datasets.c.complete), 0),
+        ).where(datasets.c.servable)
+    ).one()
+    seen = connection.execute(
+        select(func.count()).select_from(nodes).where(nodes.c.last_seen >= seen_since)
+    ).scalar_one()
+    return Figures(int(row[0]), int(row[1]), int(row[2]), int(seen))
