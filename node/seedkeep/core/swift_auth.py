@@ -164,7 +164,7 @@ class Credentials:
                 here = self.region in ("", endpoint.get("region"), endpoint.get("region_id"))
                 if endpoint["interface"] == self.interface and here:
                     return str(endpoint["url"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidInput("the login answered with something that is no Keystone token") from error
         where = f" in region {self.region}" if self.region else ""
         raise InvalidInput(f"Keystone lists no {self.interface} object store{where}")

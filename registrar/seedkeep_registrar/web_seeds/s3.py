@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -23,6 +23,11 @@ class S3Signer:
 
     def _make(self) -> Any:
         storage = self._storage
+        style: Literal["path", "virtual"]
+        if storage.addressing == "auto":
+            style = "path" if storage.endpoint else "virtual"
+        else:
+            style = storage.addressing
         # a session of its own: boto3's default one must not be used from several threads
         session = boto3.session.Session(
             aws_access_key_id=storage.access_key or None,
@@ -34,7 +39,7 @@ class S3Signer:
             endpoint_url=storage.endpoint or None,
             config=Config(
                 signature_version="s3v4",
-                s3={"addressing_style": storage.addressing},
+                s3={"addressing_style": style},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 connect_timeout=10,

@@ -24,7 +24,8 @@ class Storage:
             one that the login gives).
         region: S3 or Keystone region.
         access_key, secret_key: S3 keys ("" for boto3's own search), or Swift user and password.
-        addressing: whether the bucket goes into the path or the host name of a URL.
+        addressing: whether the bucket goes into the ``path`` or (``virtual``) the host name of a URL;
+            ``auto`` is virtual at Amazon's, whose path URLs redirect to other regions, and path elsewhere.
         auth_url, auth_version, project, user_domain, project_domain: Swift login.
         application_credential: access_key is a Keystone application credential's id.
         temp_url_key, temp_url_digest: Swift TempURL; without a key bytes are proxied. Old servers, such as
@@ -44,7 +45,7 @@ class Storage:
     region: str = ""
     access_key: str = ""
     secret_key: str = field(default="", repr=False)
-    addressing: Literal["path", "virtual"] = "path"
+    addressing: Literal["auto", "path", "virtual"] = "auto"
     auth_url: str = ""
     auth_version: Literal[1, 3] = 1
     project: str = ""
@@ -60,7 +61,7 @@ class Storage:
         allowed = {
             "kind": ("s3", "swift"),
             "mode": ("redirect", "proxy"),
-            "addressing": ("path", "virtual"),
+            "addressing": ("auto", "path", "virtual"),
             "auth_version": (1, 3),
             "temp_url_digest": ("sha256", "sha1"),
         }
