@@ -17,7 +17,6 @@ from seedkeep.core.errors import Error
 from seedkeep.demo.processes import Child, Home
 
 POLL_SECONDS = 0.1
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Patience:
@@ -54,8 +53,8 @@ class Patience:
 class Stage:
     """An asynchronous context manager: whatever was started on it has ended when it is left.
 
-    That holds for success, errors, Ctrl-C (also twice), SIGTERM and a closed terminal; only
-    :meth:`keep` makes the processes and the place stay.
+    That holds for success, errors, cancellation (also twice) and a closed terminal; only :meth:`keep` makes
+    the processes and the place stay.
     """
 
     def __init__(self) -> None:
@@ -67,10 +66,9 @@ class Stage:
         self.place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="seedkeep-demo-"))
         task = asyncio.current_task()
         if task is not None:
-            for number in _ENDING_SIGNALS:
-                # only the main thread's loop may do this; elsewhere the caller has to cancel
-                with suppress(ValueError, RuntimeError):
-                    asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            # only the main thread's loop may do this; elsewhere the caller has to cancel
+            with suppress(ValueError, RuntimeError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, task.cancel)
         return self
 
     async def __aexit__(
@@ -80,9 +78,8 @@ class Stage:
             if not self._kept or kind is not None:
                 await self._clear()
         finally:
-            for number in _ENDING_SIGNALS:
-                with suppress(ValueError, RuntimeError):
-                    asyncio.get_running_loop().remove_signal_handler(number)
+            with suppress(ValueError, RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
     async def _clear(self) -> None:
         ending = asyncio.gather(*(child.stop() for child in self._children), return_exceptions=True)
