@@ -231,7 +231,8 @@ class S3Store:
             while under_way:
                 await under_way.popleft()
         except VerificationFailed:
-            await self._drop(under_way)
+            # a part that arrives after the end of its upload would stay for ever
+            await asyncio.gather(*under_way, return_exceptions=True)
             await self._call(self._client.abort_multipart_upload, **where, UploadId=upload)
             raise
         finally:
