@@ -218,7 +218,8 @@ class Writer:
             beside.rename(path)
         except OSError as error:
             self.close()
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()
             raise self._failed(error) from error
 
     def __enter__(self) -> Writer:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedkeep.core.errors import UsageError
 from seedkeep.core.manifest import FileEntry, Manifest, piece_length
 from seedkeep.core.metainfo import check_layers
+from seedkeep.core.paths import printable
 from seedkeep.ingest import checkpoint as journal
 from seedkeep.ingest.jobs import Hashed, PartDone, Read, RunDone, Setup
 from seedkeep.ingest.plan import PieceTable, plan_pieces, plan_runs
@@ -85,6 +87,7 @@ async def ingest(
 
     Raises:
         InvalidInput: something there cannot be shared or changed while it was read; names it.
+        UsageError: the checkpoint lies inside ``root``.
         Error: the checkpoint cannot be written, or a hashing process died.
     """
     loop = asyncio.get_running_loop()
@@ -141,6 +144,11 @@ class _Run:
             StoppedEarly: by the stop signal.
         """
         self._tell(None)
+        if self._checkpoint is not None and self._checkpoint.resolve().is_relative_to(self._root.resolve()):
+            raise UsageError(
+                f"the checkpoint {printable(str(self._checkpoint))} lies inside the data",
+                hint="Choose a place for it outside.",
+            )
         found = scan(self._root, self._name, stopped=self._stop.is_set)
         if self._stop.is_set():
             raise StoppedEarly
