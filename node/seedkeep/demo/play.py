@@ -26,6 +26,8 @@ START_SECONDS = 60.0
 #: longest wait without any visible progress, in seconds
 STALL_SECONDS = 180.0
 _HEARTBEAT_SECONDS = 1
+#: settings of everybody's commands: nothing leaves this machine
+_PERSON = {"SEEDKEEP_CLIENT_LISTEN": "127.0.0.1", "SEEDKEEP_CLIENT_ZEROCONF": "false"}
 _TAINTED = 4
 _SPARE_BYTES = 256 * 1024 * 1024
 
@@ -76,7 +78,7 @@ class _Play:
         """Play it all; with ``keep`` only as far as the first fetch."""
         stage = self._stage
         self._check_space()
-        curator, reader = stage.home("curator"), stage.home("reader")
+        curator, reader = stage.home("curator", _PERSON), stage.home("reader", _PERSON)
         await self._start_registrar(curator)
         await self._start_nodes()
         record = await self._share()
@@ -100,6 +102,11 @@ class _Play:
             directory=directory,
             stop=stop,
         )
+
+    def _tell(self, line: str) -> None:
+        """A command's own words while it is at work."""
+        if line:
+            self._reporter.update(text=line)
 
     def _check_space(self) -> None:
         # one copy for each node, two fetched ones
@@ -166,7 +173,7 @@ class _Play:
 
     async def _share(self) -> Record:
         root, size = self._source.root, self._source.bytes
-        sharer = self._stage.home("sharer", {"SEEDKEEP_CLIENT_LISTEN": "127.0.0.1"})
+        sharer = self._stage.home("sharer", _PERSON)
         with self._reporter.step("share", f"sharing {root.name}, {print_size(size)}"):
             share = self._stage.start(
                 sharer,
@@ -188,6 +195,7 @@ class _Play:
             self._stage.check()
             if share.ended:
                 raise share.failure("ended without a record")
+            self._tell(share.last_lines(1).strip())
             await asyncio.sleep(POLL_SECONDS)
         return await self._registrar.record(str(records[0]["rid"]))
 
@@ -227,11 +235,13 @@ class _Play:
     async def _fetch(self, reader: Home, ark: str, name: str, text: str) -> None:
         with self._reporter.step(name, f"fetching {ark}"):
             place = reader.path / name
-            _, told = await reader.run("fetch", ark, "-o", str(place), "--registrar", self._url, "--json")
+            arguments = ("fetch", ark, "-o", str(place), "--registrar", self._url, "--json")
+            _, told = await reader.run(*arguments, progress=self._tell)
             moved = int(told["peers_bytes"]) + int(told["web_seed_bytes"])
             self._reporter.update(text=f"{text}: {print_size(moved)} from the nodes", bytes=moved)
         with self._reporter.step(f"verify {name}", "verifying every file"):
-            await reader.run("verify", str(told["path"]), ark, "--registrar", self._url, "--json")
+            arguments = ("verify", str(told["path"]), ark, "--registrar", self._url, "--json")
+            await reader.run(*arguments, progress=self._tell)
             self._reporter.update(text="every file verified by all its digests", bytes=self._source.bytes)
 
     async def _lose_a_node(self, reader: Home, ark: str) -> str:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from seedkeep.core.errors import Error
 
 STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.05
+_PROGRESS_SECONDS = 1.0
 _LOG_LINES = 12
 _LOG_BYTES = 64 * 1024
 
@@ -60,8 +61,14 @@ class Home:
     variables: Mapping[str, str]
     prefix: tuple[str, ...] = ()
 
-    async def run(self, *arguments: str, also_ok: Sequence[int] = ()) -> tuple[int, dict[str, Any]]:
+    async def run(
+        self, *arguments: str, also_ok: Sequence[int] = (), progress: Callable[[str], None] | None = None
+    ) -> tuple[int, dict[str, Any]]:
         """Run one command that ends by itself and prints one JSON object.
+
+        Args:
+            also_ok: exit codes besides 0 that are no failure.
+            progress: is told the last line of the command's log about once a second.
 
         Returns:
             its exit code, and the object (empty when it printed none).
@@ -70,8 +77,12 @@ class Home:
             Error: it ended with a code other than 0 and ``also_ok``.
         """
         child = self.start(*arguments)
+        ending = asyncio.ensure_future(child.wait())
         try:
-            code = await child.wait()
+            while not (await asyncio.wait([ending], timeout=_PROGRESS_SECONDS))[0]:
+                if progress:
+                    progress(child.last_lines(1).strip())
+            code = ending.result()
         finally:
             await child.stop()
         if code != 0 and code not in also_ok:
