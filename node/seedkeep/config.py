@@ -92,7 +92,7 @@ class NodeSettings:
     institution: str = setting("", "institution the node belongs to; copies are spread over institutions")
     country: str = setting("", "two-letter country code; copies are spread over countries")
     listen: str = setting("0.0.0.0,[::]", "addresses to take connections from peers on, comma separated")
-    port: int = setting(6891, "TCP port for peers, to be let through the firewall; 0 lets the system choose")
+    port: int = setting(0, "TCP port for peers, to be let through the firewall; 0 chooses one, and keeps it")
     downloads: int = setting(4, "datasets downloaded at the same time")
     scrub_every: float = setting(
         30 * 86400.0, "every byte is read and checked again within this time", unit="seconds"

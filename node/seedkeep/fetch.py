@@ -313,7 +313,7 @@ class Fetcher:
             raise VerificationFailed(
                 f"the record of {printable(layout.name)} contradicts itself: what its torrent gives has "
                 f"other digests than its manifest says: {', '.join(problems[:5])}{more}",
-                hint="Nothing was put in place. Tell the registrar; another record of these data may be right.",
+                hint="Nothing was put in place. Tell the registrar, or try another record of these data.",
             )
 
     async def _read_through(

@@ -37,6 +37,10 @@ class KnownRegistrars:
         """The key pinned for a registrar's URL, or None."""
         return self._all().get(normal_url(url))
 
+    def urls(self) -> list[str]:
+        """All registrars known, in the order they were met."""
+        return list(self._all())
+
     def remember(self, url: str, verifier: Verifier) -> None:
         """Pin a key. One that is pinned already stays."""
         line = f"{normal_url(url)} {verifier}\n"

@@ -142,11 +142,27 @@ def sign_event(
         created: UTC, ``2026-01-31T12:00:00Z``.
         after: the record's present head, for every event but the first.
     """
+    rid, seq, prev = (after.record_id, after.seq + 1, after.hash()) if after else ("", 0, "")
+    return _signed(key, type=type, body=body, home=home, created=created, rid=rid, seq=seq, prev=prev)
+
+
+def sign_second(key: PrivateKey, *, type: str, body: bytes, home: str, created: str, first: str) -> Event:
+    """Make and sign the event that follows the first one of a chain, of which only the hash is known.
+
+    Args:
+        first: that hash, 64 hex digits; it is the chain's rid. The rest is as for :func:`sign_event`.
+    """
+    return _signed(key, type=type, body=body, home=home, created=created, rid=first, seq=1, prev=first)
+
+
+def _signed(
+    key: PrivateKey, *, type: str, body: bytes, home: str, created: str, rid: str, seq: int, prev: str
+) -> Event:
     draft = Event(
         type=type,
-        rid=after.record_id if after else "",
-        seq=after.seq + 1 if after else 0,
-        prev=after.hash() if after else "",
+        rid=rid,
+        seq=seq,
+        prev=prev,
         body_sha256=hashlib.sha256(body).hexdigest(),
         home=home,
         by=str(key.public),

@@ -1,0 +1,272 @@
+"""``seedkeep fetch``, ``info`` and ``verify``: getting data by a name, and holding it against its record."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seedkeep.beside import read_note
+from seedkeep.cli.output import Output, Step
+from seedkeep.cli.running import json_option, registrar_option, run
+from seedkeep.core.errors import NotFound, UsageError, VerificationFailed
+from seedkeep.core.manifest import Manifest
+from seedkeep.core.paths import printable
+from seedkeep.core.units import print_duration, print_size
+from seedkeep.resolve import Resolved, Resolver
+
+_SHOWN_FILES = 50
+
+
+async def find(resolver: Resolver, name: str) -> Resolved:
+    """What a person means: a torrent file on this machine, or any form of name."""
+    path = Path(name)
+    if name.endswith(".torrent") and "://" not in name:
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFound(f"there is no torrent file {printable(name)}")
+        return await resolver.resolve_torrent(path)
+    return await resolver.resolve(name)
+
+
+@click.command()
+@click.argument("uri")
+@click.option(
+    "-o", "--output", "out", default=".", type=click.Path(path_type=Path), help="Directory to put it into."
+)
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files like this; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files like this; may be repeated.")
+@registrar_option
+@click.option("--no-peers", is_flag=True, help="Only from web seeds.")
+@click.option("--no-web-seeds", is_flag=True, help="Only from peers.")
+@click.option("--force", is_flag=True, help="Replace files that differ.")
+@json_option
+def fetch(
+    uri: str,
+    out: Path,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    registrars: tuple[str, ...],
+    no_peers: bool,
+    no_web_seeds: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Fetch a dataset, or a part of it, and verify every byte.
+
+    URI is an ARK, content id, magnet link, file hash (hash://sha256/…, md5:…), a registrar's page, or a
+    .torrent file; /path/in/dataset may follow. Interrupted, the same command goes on where it was.
+    """
+    from seedkeep.fetch import FetchRequest
+
+    if no_peers and no_web_seeds:
+        raise UsageError("--no-peers and --no-web-seeds together leave nobody to fetch from")
+    output = Output(as_json=as_json, quiet=quiet)
+    request = FetchRequest(out, include, exclude, force, peers=not no_peers, web_seeds=not no_web_seeds)
+    result = run(
+        _fetch(uri, request, registrars, output),
+        again="What came so far is kept; run the same command again to go on.",
+    )
+    fields = {**asdict(result), "path": str(result.path)}
+    text = (
+        f"{result.path}\n{result.files} files, {print_size(result.bytes)} in "
+        f"{print_duration(result.seconds)}, verified; {print_size(result.peers_bytes)} from peers, "
+        f"{print_size(result.web_seed_bytes)} from web seeds"
+    )
+    output.result(fields, text)
+
+
+async def _fetch(uri: str, request: Any, registrars: Sequence[str], output: Output) -> Any:
+    from seedkeep.discovery import browse
+    from seedkeep.download import FetchProgress
+    from seedkeep.engine.lt import libtorrent_engine
+    from seedkeep.fetch import Fetcher
+    from seedkeep.user import open_user
+
+    async with open_user(os.environ, registrars=registrars) as user:
+        found = await find(user.resolver, uri)
+        with output.progress() as bar:
+
+            def report(at: FetchProgress) -> None:
+                sources = f"{at.peers} peers" + (f", {at.web_seeds} web seeds" if at.web_seeds else "")
+                known = at.phase == "fetching"
+                bar.show(
+                    Step(
+                        at.phase,
+                        at.bytes_done,
+                        at.bytes_total,
+                        at.rate if known else None,
+                        sources if known else "",
+                    )
+                )
+
+            fetcher = Fetcher(
+                resolver=user.resolver,
+                session=user.session,
+                settings=user.settings,
+                engine=libtorrent_engine,
+                report=report,
+                note=output.note,
+                lan_nodes=(lambda: browse("node")) if user.settings.zeroconf else None,
+            )
+            return await fetcher.fetch(found, request)
+
+
+@click.command()
+@click.argument("uri")
+@click.option("--files", "with_files", is_flag=True, help="List all files with their digests.")
+@registrar_option
+@json_option
+def info(uri: str, with_files: bool, registrars: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Show what is known about a dataset."""
+    output = Output(as_json=as_json, quiet=quiet)
+    fields, text = run(_info(uri, with_files, registrars))
+    output.result(fields, text)
+
+
+async def _info(uri: str, with_files: bool, registrars: Sequence[str]) -> tuple[dict[str, Any], str]:
+    from seedkeep.user import open_user
+
+    async with open_user(os.environ, registrars=registrars) as user:
+        found = await find(user.resolver, uri)
+        if found.record is None:
+            return _foreign(found)
+        manifest = await user.resolver.manifest(found)
+        fields = dict(found.record.document)
+        if with_files:
+            fields["manifest"] = [asdict(f) for f in manifest.files]
+        return fields, await asyncio.to_thread(_describe, found, manifest, with_files)
+
+
+def _describe(found: Resolved, manifest: Manifest, with_files: bool) -> str:
+    record = found.record
+    assert record is not None
+    meta, dataset = record.body.metadata, record.dataset
+    rows = [
+        ("ark", record.ark),
+        ("title", meta.title or dataset.name),
+        ("name", dataset.name),
+        ("creators", "; ".join(meta.creators)),
+        ("subjects", "; ".join(meta.subjects)),
+        ("license", record.body.license),
+        ("files", f"{dataset.files}, {print_size(dataset.bytes)} ({dataset.bytes} bytes)"),
+        ("content id", f"urn:btmh:1220{record.content_id}"),
+        ("v1 info-hash", dataset.infohash_v1),
+        ("recorded", f"{record.event.created} by {record.event.by}"),
+        ("page", record.text("landing_page")),
+        ("web seeds", " ".join(record.web_seeds)),
+    ]
+    if found.client is not None:
+        copies = record.copies
+        rows.append(
+            ("copies", f"{copies.audited} audited, {copies.complete} complete, {copies.wanted} wanted")
+        )
+    else:
+        rows.append(("copies", "unknown: this is what was remembered, no registrar answered"))
+    lines = [f"{name + ':':14}{value}" for name, value in rows if value]
+    files = [f for f in manifest.files if not found.path or f"{f.path}/".startswith(f"{found.path}/")]
+    if found.path and not files:
+        raise NotFound(f"{printable(dataset.name)} has no file {printable(found.path)}")
+    for file in files if with_files else files[:_SHOWN_FILES]:
+        digests = f"  md5:{file.md5}  sha256:{file.sha256}" if with_files or found.path else ""
+        lines.append(f"  {print_size(file.size):>8}  {file.path}{digests}")
+    if len(files) > _SHOWN_FILES and not with_files:
+        lines.append(f"  … and {len(files) - _SHOWN_FILES} more (--files lists all)")
+    return "\n".join(lines)
+
+
+def _foreign(found: Resolved) -> tuple[dict[str, Any], str]:
+    """A torrent file that no registrar knows."""
+    assert found.torrent is not None
+    meta, _ = found.torrent
+    fields = {
+        "name": meta.name,
+        "version": meta.version,
+        "info_hash": meta.info_hash,
+        "files": len(meta.files),
+        "bytes": sum(f.size for f in meta.files),
+        "trackers": list(meta.trackers),
+        "web_seeds": list(meta.web_seeds),
+    }
+    listed = "\n".join(f"  {print_size(f.size):>8}  {f.path}" for f in meta.files[:_SHOWN_FILES])
+    return fields, f"{meta.name}: a torrent (v{meta.version}) that no registrar knows\n{listed}"
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("uri", required=False, default="")
+@registrar_option
+@json_option
+def verify(directory: Path, uri: str, registrars: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Hold DIRECTORY (or a single file) against its record by all four digests.
+
+    Without URI, the note that a fetch leaves beside the data says which record; without that, the content
+    id of what is there is looked up.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    fields, name, problem = run(_verify(directory.absolute(), uri, registrars, output))
+    if problem:
+        hint = "Fetch it again with --force to put the right bytes in place."
+        failure = VerificationFailed(problem, hint=hint)
+        if not as_json:
+            for kind in ("wrong", "missing", "extra"):
+                for item in fields[kind]:
+                    shown = item if isinstance(item, str) else f"{item['path']}: {item['problem']}"
+                    click.echo(f"{kind}: {printable(shown)}")
+        failure.fields = fields  # type: ignore[attr-defined]
+        raise failure
+    text = f"{printable(name)} is right: {fields['files']} files, {print_size(fields['bytes'])}, all digests"
+    output.result(fields, text)
+
+
+async def _verify(
+    root: Path, uri: str, registrars: Sequence[str], output: Output
+) -> tuple[dict[str, Any], str, str]:
+    from seedkeep.user import open_user
+    from seedkeep.verify import verify_folder, whole
+
+    if not await asyncio.to_thread(os.path.lexists, root):
+        raise NotFound(f"there is no {printable(str(root))}", hint="Give the directory that was fetched.")
+    note = None if uri else await asyncio.to_thread(read_note, root)
+    asked = list(registrars) or ([note.registrar] if note and note.registrar else [])
+    async with open_user(os.environ, registrars=asked) as user:
+        with output.progress() as bar:
+            name = uri or (note.ark if note else await _name_of(root, output, bar))
+            found = await find(user.resolver, name)
+            manifest = await user.resolver.manifest(found)
+            assert found.record is not None
+            dataset, done = found.record.dataset, 0
+
+            def advance(count: int) -> None:
+                nonlocal done
+                done += count
+                bar.show(Step("verifying", done, dataset.bytes))
+
+            verdict = await verify_folder(root, manifest, dataset.infohash_v1, advance=advance)
+    fields = {
+        "ok": verdict.ok,
+        "ark": found.record.ark,
+        "content_id": dataset.content_id,
+        "files": verdict.files,
+        "bytes": verdict.bytes,
+        "wrong": [asdict(w) for w in verdict.wrong],
+        "missing": list(verdict.missing),
+        "extra": list(verdict.extra),
+    }
+    return fields, dataset.name, "" if verdict.ok else whole(verdict, dataset.name)
+
+
+async def _name_of(root: Path, output: Output, bar: Any) -> str:
+    """The content id of what is there, for want of a name."""
+    from seedkeep.ingest.run import Progress, ingest
+
+    def report(at: Progress) -> None:
+        bar.show(Step("hashing", at.bytes_done, at.bytes_total))
+
+    manifest = (await ingest(root, progress=report)).manifest
+    return f"urn:btmh:1220{manifest.content_id()}"
