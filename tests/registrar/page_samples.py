@@ -246,7 +246,10 @@ def pages() -> dict[str, web.Response]:
             "taints.html",
             site=SITE,
             approvals=2,
-            taints=[taint(), taint(state="lifted", category="copyright", reason=HOSTILE[:2000])],
+            taints=[
+                taint(),
+                taint(id="7f" * 32, state="lifted", category="copyright", reason=HOSTILE[:2000]),
+            ],
         ),
         "taints-none": page("taints.html", site=SITE, approvals=1, taints=[]),
         "matches": page(

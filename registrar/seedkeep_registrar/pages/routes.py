@@ -11,6 +11,9 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, NotFound, UsageError
 from seedkeep.core.identifiers import Identifier, Kind, parse
 from seedkeep.core.web_seed import path_below, url_below
+from seedkeep_registrar.api.nodes import node_documents
+from seedkeep_registrar.api.resolve import matches_of
+from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import record_document, short_document
 from seedkeep_registrar.pages.errors import pages_for_browsers
@@ -23,6 +26,7 @@ from seedkeep_registrar.store.figures import Figures
 
 STATIC = Path(__file__).parent / "static"
 _RECORDS_PER_PAGE = 20
+_MATCHES_SHOWN = 100
 _STATIC_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 _FIGURES: web.AppKey[Recent[None, Figures]] = web.AppKey("figures", Recent)
 
@@ -109,6 +113,45 @@ async def _static(request: web.Request) -> web.StreamResponse:
         raise NotFound("there is no such file")
     kept = {**HEADERS, "Cache-Control": "public, max-age=3600", "Content-Type": _STATIC_TYPES[place.suffix]}
     return web.FileResponse(place, headers=kept)
+
+
+@routes.get("/find")
+async def _find(request: web.Request) -> web.Response:
+    """To what a name means; a list when it means several things."""
+    registrar = request.app[REGISTRAR]
+    asked = request.query.get("id", "")
+    try:
+        matches = await matches_of(registrar, asked)
+    except UsageError as error:
+        raise NotFound(error.what, hint=error.hint) from error
+    pages = [{**m, "landing_page": f"{registrar.public_url}/{m['ark']}"} for m in matches]
+    if len(pages) == 1:
+        return web.Response(status=303, headers={"Location": pages[0]["landing_page"]})
+    return page("matches.html", site=site_of(registrar), asked=asked, matches=pages[:_MATCHES_SHOWN])
+
+
+@routes.get("/nodes")
+async def _nodes(request: web.Request) -> web.Response:
+    registrar = request.app[REGISTRAR]
+    nodes = await node_documents(registrar)
+    return page(
+        "nodes.html",
+        site=site_of(registrar),
+        nodes=nodes,
+        pledged=sum(n["pledge"] for n in nodes),
+        used=sum(n["used"] for n in nodes),
+    )
+
+
+@routes.get("/taints")
+async def _taints(request: web.Request) -> web.Response:
+    registrar = request.app[REGISTRAR]
+    return page(
+        "taints.html",
+        site=site_of(registrar),
+        approvals=registrar.settings.approvals,
+        taints=await all_taint_documents(registrar),
+    )
 
 
 def _figures(registrar: Registrar) -> Recent[None, Figures]:

@@ -20,7 +20,6 @@ from seedkeep.core.errors import Error, NotFound, Refused, Unreachable
 from seedkeep.core.web_seed import path_below
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import tainted_record
-from seedkeep_registrar.problems import TaintedRecord
 from seedkeep_registrar.recent import Recent
 from seedkeep_registrar.store import files, records, taints
 from seedkeep_registrar.store.records import Record
@@ -76,7 +75,6 @@ class WebSeeds:
     """Files of registered datasets, and how to send a client to them."""
 
     def __init__(self, registrar: Registrar, redirector: Redirector) -> None:
-        self._registrar = registrar
         self._redirector = redirector
 
         async def look_up(key: tuple[str, str]) -> _Place | None:
@@ -103,7 +101,7 @@ class WebSeeds:
                 "no dataset of this registrar has this file", hint="Compare the path with the manifest."
             )
         if place.tainted is not None:
-            raise self._withheld(*place.tainted)
+            raise tainted_record(*place.tainted)
         problem: Error = NotFound("no web seed of this dataset is served by this registrar")
         for seed in place.web_seeds:
             try:
@@ -111,9 +109,6 @@ class WebSeeds:
             except (NotFound, Refused, Unreachable) as error:
                 problem = error
         raise problem
-
-    def _withheld(self, record: Record, standing: tuple[Taint, ...]) -> TaintedRecord:
-        return tainted_record(self._registrar, record, standing)
 
     async def _from(self, request: web.Request, seed: str, path: str, size: int) -> web.StreamResponse:
         if self._redirector.mode(seed) == "redirect":
