@@ -5,6 +5,7 @@ from __future__ import annotations
 pytest_plugins = [
     "tests.support.chromium",
     "tests.support.postgres",
+    "tests.support.registrar",
     "tests.support.swift",
     "tests.support.s3",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from seedkeep_registrar import announce
 from seedkeep_registrar.api import (
     attestations,
     audits,
@@ -18,10 +19,10 @@ from seedkeep_registrar.api import (
     web_seed_reports,
 )
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
-
-#: JSON bodies are read whole and are never larger; objects are streamed under a limit of their own
-MAX_JSON_BYTES = 4 * 1024 * 1024
+from seedkeep_registrar.tracker import routes as tracker
+from seedkeep_registrar.web_seeds import routes as web_seeds
 
 _API = (
     discovery,
@@ -44,8 +45,10 @@ def make_app(registrar: Registrar) -> web.Application:
     The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
     their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
     """
-    app = web.Application(middlewares=[problems], client_max_size=MAX_JSON_BYTES)
+    app = web.Application(middlewares=[problems])
     app[REGISTRAR] = registrar
     for module in _API:
         app.add_routes(module.routes)
+    for part in (tracker, web_seeds, pages, announce):
+        part.setup(app)
     return app

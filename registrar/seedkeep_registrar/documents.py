@@ -19,7 +19,7 @@ from seedkeep.core.metainfo import magnet_v1, magnet_v2
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.problems import TaintedRecord
-from seedkeep_registrar.store import claims, events, records, taints
+from seedkeep_registrar.store import claims, datasets, events, records, taints
 from seedkeep_registrar.store.claims import COMPLETE, Copy
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -33,6 +33,7 @@ class Found:
     event: dict[str, Any]
     body: dict[str, Any]
     receipt: str
+    wanted: int
     copies: tuple[Copy, ...]
     taints: tuple[Taint, ...]
 
@@ -41,30 +42,62 @@ def read(connection: Connection, record: Record) -> Found:
     """Read the rest of a record, for :func:`render`."""
     stored = events.head_of(connection, record.rid)
     assert stored is not None
+    dataset = datasets.by_content_id(connection, record.content_id)
     body = events.body(connection, record.body_sha256)
     return Found(
         record,
         jcs.loads(stored.event.leaf()),
         jcs.loads(body, limit=MAX_BODY_BYTES) if body is not None else {},
         stored.receipt,
+        dataset.wanted if dataset else record.copies,
         tuple(claims.copies(connection, record.content_id)),
         tuple(taints.standing_on_record(connection, record.rid)),
     )
 
 
-def _read_by(connection: Connection, kind: Kind, value: str) -> Found | None:
+def _find(connection: Connection, kind: Kind, value: str) -> Record | None:
     if kind is Kind.CONTENT_ID:
         # of several records of the same content, the oldest that no taint forbids
         found = records.servable(connection, value) or records.by_content_id(connection, value)
-        record = found[0] if found else None
-    elif kind is Kind.INFOHASH_V1:
+        return found[0] if found else None
+    if kind is Kind.INFOHASH_V1:
         companions = records.by_infohash_v1(connection, value)
-        record = companions[0] if companions else None
-    elif kind is Kind.ARK:
-        record = records.by_ark(connection, value)
-    else:
-        record = records.by_rid(connection, value)
+        return companions[0] if companions else None
+    look_up = records.by_ark if kind is Kind.ARK else records.by_rid
+    return look_up(connection, value)
+
+
+def _read_by(connection: Connection, kind: Kind, value: str) -> Found | None:
+    record = _find(connection, kind, value)
     return read(connection, record) if record else None
+
+
+def _with_taints(connection: Connection, kind: Kind, value: str) -> tuple[Record, tuple[Taint, ...]] | None:
+    record = _find(connection, kind, value)
+    return (record, tuple(taints.standing_on_record(connection, record.rid))) if record else None
+
+
+def _unknown(value: str) -> NotFound:
+    return NotFound(
+        f"this registrar has no record {value[:64]}",
+        hint="Compare the name with its source, or ask another registrar.",
+    )
+
+
+async def untainted(registrar: Registrar, kind: Kind, value: str) -> Record:
+    """The record with this name, see :func:`record_document`, without its document.
+
+    Raises:
+        NotFound: there is no such record.
+        TaintedRecord: a taint stands on it.
+    """
+    found = await registrar.db.read(_with_taints, kind, value)
+    if found is None:
+        raise _unknown(value)
+    record, standing = found
+    if standing:
+        raise tainted_record(record, standing)
+    return record
 
 
 async def record_document(registrar: Registrar, kind: Kind, value: str) -> dict[str, Any]:
@@ -80,10 +113,7 @@ async def record_document(registrar: Registrar, kind: Kind, value: str) -> dict[
     """
     found = await registrar.db.read(_read_by, kind, value)
     if found is None:
-        raise NotFound(
-            f"this registrar has no record {value[:64]}",
-            hint="Compare the name with its source, or ask another registrar.",
-        )
+        raise _unknown(value)
     return render(registrar, found)
 
 
@@ -101,7 +131,7 @@ def taint_documents(standing: tuple[Taint, ...]) -> list[dict[str, str]]:
     ]
 
 
-def tainted_record(registrar: Registrar, record: Record, standing: tuple[Taint, ...]) -> TaintedRecord:
+def tainted_record(record: Record, standing: tuple[Taint, ...]) -> TaintedRecord:
     """The error that tells why a record is withheld."""
     first = standing[0]
     return TaintedRecord(
@@ -124,7 +154,7 @@ def render(registrar: Registrar, found: Found) -> dict[str, Any]:
     """
     record = found.record
     if found.taints:
-        raise tainted_record(registrar, record, found.taints)
+        raise tainted_record(record, found.taints)
     base, content_id = registrar.public_url, record.content_id
     seeds = registrar.web_seeds(content_id, record.web_seeds)
     return {
@@ -142,7 +172,7 @@ def render(registrar: Registrar, found: Found) -> dict[str, Any]:
         "receipt": found.receipt,
         "index": record.position,
         "web_seeds": list(seeds),
-        "copies": copies_document(registrar, record.copies, found.copies),
+        "copies": copies_document(registrar, found.wanted, found.copies),
         "taints": [],
     }
 

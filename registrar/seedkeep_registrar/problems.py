@@ -31,7 +31,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "unreachable": (503, "unavailable"),
     "no_space": (503, "unavailable"),
 }
-_CODES = {status: code for status, code in _STATUS.values()}
+_CODES = dict(_STATUS.values())
 
 
 class TooLarge(InvalidInput):

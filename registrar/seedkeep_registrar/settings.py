@@ -45,8 +45,8 @@ class Settings:
         UsageError: a value is out of its range, or two of them contradict each other.
     """
 
-    data: Path = setting(Path("seedkeep-registrar"), "folder for the key, the database and objects")
-    listen: str = setting("0.0.0.0:8440", "host:port to listen on; [::1]:8440 for IPv6, port 0 for any free")
+    data: Path = setting(Path("seedkeep-registrar"), "folder for key, database and objects")  # noqa: RUF009
+    listen: str = setting("0.0.0.0:8440", "host:port to listen on; port 0 for any free one")
     public_url: str = setting("", "URL under which others reach this registrar; by default made from listen")
     database_url: str = setting(
         "", "SQLAlchemy URL, e.g. postgresql+psycopg://…; by default SQLite in data", secret=True
@@ -103,7 +103,7 @@ class Settings:
             raise UsageError("setting publisher_share must be more than 0 and at most 1")
         if not 0 <= self.approvals_needed <= max(1, len(set(self.curators))):
             raise UsageError(
-                f"setting approvals_needed is {self.approvals_needed}, but there are {len(set(self.curators))} curators"
+                f"setting approvals_needed is {self.approvals_needed}, more than there are curators"
             )
         if min(self.min_copies, self.max_spare_copies, self.max_object_bytes, self.min_free_bytes) < 0:
             raise UsageError("copies and sizes cannot be negative")

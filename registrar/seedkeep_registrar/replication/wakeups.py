@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 COMPANION_WANTED_S = 900.0
+_TOLD_NODES = 50_000
 
 
 class Wakeups:
@@ -20,6 +21,9 @@ class Wakeups:
         self._clock = clock
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._companions: dict[str, float] = {}
+        self._told: dict[str, frozenset[str]] = {}
+        #: the registrar shuts down: nobody is to be held back any more
+        self.closing = False
 
     @contextmanager
     def waiting(self, node: str) -> Iterator[asyncio.Event]:
@@ -43,6 +47,21 @@ class Wakeups:
     def wake_all(self) -> None:
         """Let every waiting node look again."""
         self.wake(list(self._waiting))
+
+    def news(self, node: str, items: frozenset[str]) -> bool:
+        """Whether one of these was not in the node's last answer."""
+        return bool(items - self._told.get(node, frozenset()))
+
+    def tell(self, node: str, items: frozenset[str]) -> None:
+        """Remember what the node's answer says."""
+        if len(self._told) >= _TOLD_NODES:
+            self._told.clear()
+        self._told[node] = items
+
+    def close(self) -> None:
+        """Answer everybody now."""
+        self.closing = True
+        self.wake_all()
 
     def companion_wanted(self, content_id: str, holders: Iterable[str] = ()) -> None:
         """Somebody asks for the v1 companion of ``content_id``: wake its holders and tell them.

@@ -40,11 +40,3 @@ def exists(connection: Connection, content_id: str, node: str) -> bool:
         )
     ).first()
     return row is not None
-
-
-def manifests(connection: Connection, content_id: str) -> set[str]:
-    """The manifests (SHA-256) that nodes found the dataset's bytes to agree with."""
-    rows = connection.execute(
-        select(attestations.c.manifest).where(attestations.c.content_id == content_id).distinct()
-    )
-    return set(rows.scalars())

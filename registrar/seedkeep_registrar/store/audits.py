@@ -1,7 +1,6 @@
 """Audits: challenges to nodes and how they ended.
 
-States: ``issued`` (to be handed out with a heartbeat), ``asked`` (handed out), ``committed`` (round two
-runs), ``done``.
+States: ``asked`` (handed out with a heartbeat), ``committed`` (round two runs), ``done``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from seedkeep.core.audit import LeafAt
 from seedkeep_registrar.store.tables import audits
 
-ISSUED = "issued"
 ASKED = "asked"
 COMMITTED = "committed"
 DONE = "done"
@@ -30,7 +28,7 @@ class Audit:
         leaves: asked for, in this order.
         commitments: hex, in the order of the leaves; empty until they came.
         opened: drawn after the commitments came.
-        deadline: Unix seconds; None until it was handed out.
+        deadline: of the round that runs, Unix seconds.
         outcome: a :class:`seedkeep.core.audit.Outcome` value, or "" while it runs.
     """
 
@@ -43,7 +41,7 @@ class Audit:
     commitments: tuple[str, ...]
     opened: tuple[LeafAt, ...]
     created: float
-    deadline: float | None
+    deadline: float
     outcome: str
     detail: str
 
@@ -60,7 +58,6 @@ def _audit(row: Row[tuple[object, ...]]) -> Audit:
     values: dict[str, Any] = dict(row._mapping)
     values["leaves"], values["opened"] = _leaves(values["leaves"]), _leaves(values["opened"])
     values["commitments"] = tuple(values["commitments"] or ())
-    values["outcome"] = values["outcome"] or ""
     return Audit(**values)
 
 
@@ -73,17 +70,20 @@ def add(
     nonce: str,
     leaves: Sequence[LeafAt],
     now: float,
+    deadline: float,
 ) -> None:
-    """Issue a challenge."""
+    """A challenge is handed out; the node has until ``deadline`` for round one."""
     connection.execute(
         insert(audits).values(
             id=audit_id,
             content_id=content_id,
             node=node,
-            state=ISSUED,
+            state=ASKED,
             nonce=nonce,
             leaves=_pairs(leaves),
             created=now,
+            deadline=deadline,
+            outcome="",
             detail="",
         )
     )
@@ -95,14 +95,6 @@ def by_id(connection: Connection, audit_id: str) -> Audit | None:
     return _audit(row) if row else None
 
 
-def issued(connection: Connection, node: str) -> list[Audit]:
-    """Challenges that wait to be handed out to a node."""
-    rows = connection.execute(
-        select(audits).where(audits.c.node == node, audits.c.state == ISSUED).order_by(audits.c.created)
-    )
-    return [_audit(row) for row in rows]
-
-
 def running(connection: Connection, content_id: str, node: str) -> bool:
     """Whether an audit of this copy has not ended yet."""
     row = connection.execute(
@@ -111,11 +103,6 @@ def running(connection: Connection, content_id: str, node: str) -> bool:
         )
     ).first()
     return row is not None
-
-
-def asked(connection: Connection, audit_id: str, *, deadline: float) -> None:
-    """It was handed out; the node has until ``deadline`` for round one."""
-    connection.execute(update(audits).where(audits.c.id == audit_id).values(state=ASKED, deadline=deadline))
 
 
 def committed(
@@ -149,13 +136,10 @@ def end_all(connection: Connection, content_id: str, outcome: str, detail: str, 
     connection.execute(query.values(state=DONE, outcome=outcome, detail=detail))
 
 
-def overdue(connection: Connection, now: float, *, issued_before: float, limit: int = 500) -> list[Audit]:
-    """Audits past their deadline, and those never handed out since ``issued_before``."""
+def overdue(connection: Connection, now: float, *, limit: int = 500) -> list[Audit]:
+    """Audits past their deadline."""
     rows = connection.execute(
-        select(audits)
-        .where(audits.c.state.in_((ASKED, COMMITTED)), audits.c.deadline < now)
-        .union_all(select(audits).where(audits.c.state == ISSUED, audits.c.created < issued_before))
-        .limit(limit)
+        select(audits).where(audits.c.state.in_((ASKED, COMMITTED)), audits.c.deadline < now).limit(limit)
     )
     return [_audit(row) for row in rows]
 

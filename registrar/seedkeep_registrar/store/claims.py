@@ -55,8 +55,6 @@ class Copy:
     country: str
     node_state: str
     last_seen: float
-    address: str
-    port: int
 
     @property
     def domain(self) -> str:
@@ -91,14 +89,12 @@ def copies(connection: Connection, content_id: str) -> list[Copy]:
             nodes.c.country,
             nodes.c.state.label("node_state"),
             nodes.c.last_seen,
-            nodes.c.address,
-            nodes.c.port,
         )
         .join(nodes, nodes.c.node == claims.c.node)
         .where(claims.c.content_id == content_id, claims.c.state != FAILED)
         .order_by(claims.c.created, claims.c.node)
     )
-    names = ("operator", "institution", "country", "node_state", "last_seen", "address", "port")
+    names = ("operator", "institution", "country", "node_state", "last_seen")
     return [Copy(_claim(row), *(getattr(row, name) for name in names)) for row in rows]
 
 
@@ -221,3 +217,35 @@ def complete_counts(connection: Connection) -> dict[str, int]:
         select(claims.c.node, func.count()).where(claims.c.state == COMPLETE).group_by(claims.c.node)
     )
     return {node: int(count) for node, count in rows}
+
+
+def renew(
+    connection: Connection, node: str, content_ids: Iterable[str], *, state: str, expires: float
+) -> None:
+    """Prolong the leases of these claims of a node that are in ``state``."""
+    wanted = list(content_ids)
+    for at in range(0, len(wanted), 5000):
+        connection.execute(
+            update(claims)
+            .where(
+                claims.c.node == node,
+                claims.c.state == state,
+                claims.c.content_id.in_(wanted[at : at + 5000]),
+            )
+            .values(expires=expires)
+        )
+
+
+def extend_all(connection: Connection, until: float) -> None:
+    """No lease ends before ``until``: after a pause of the registrar, for which no node is to blame."""
+    connection.execute(update(claims).where(claims.c.expires < until).values(expires=until))
+
+
+def forbidden(connection: Connection, node: str) -> set[str]:
+    """Datasets of a node's claims that must not be served any more."""
+    rows = connection.execute(
+        select(claims.c.content_id)
+        .join(datasets, datasets.c.content_id == claims.c.content_id)
+        .where(claims.c.node == node, datasets.c.servable.is_(False))
+    )
+    return set(rows.scalars())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.merkle import blocks_of
@@ -35,17 +36,16 @@ def path_key(path: str) -> bytes:
 
 def begin_manifest(connection: Connection, sha256: str, content_id: str, now: float) -> tuple[int, int]:
     """The manifest's id, and how many of its files are indexed already."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        upsert(manifests)
+        .values(sha256=sha256, content_id=content_id, indexed=0, created=now)
+        .on_conflict_do_update(index_elements=["sha256"], set_={"created": now})
+    )
     row = connection.execute(
         select(manifests.c.id, manifests.c.indexed).where(manifests.c.sha256 == sha256)
-    ).first()
-    if row is not None:
-        connection.execute(update(manifests).where(manifests.c.id == row.id).values(created=now))
-        return row.id, row.indexed
-    done = connection.execute(
-        insert(manifests).values(sha256=sha256, content_id=content_id, indexed=0, created=now)
-    )
-    assert done.inserted_primary_key is not None
-    return int(done.inserted_primary_key[0]), 0
+    ).one()
+    return int(row.id), int(row.indexed)
 
 
 def add(connection: Connection, manifest_id: int, first: int, entries: Sequence[FileEntry]) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep_registrar.store.tables import manifests, objects, records, tainted_records
 
@@ -41,13 +39,12 @@ def _record(row: Row[tuple[object, ...]]) -> Record:
     return Record(**{**values, "web_seeds": tuple(values["web_seeds"])})
 
 
-def add(connection: Connection, record: Record, object_sizes: Iterable[tuple[str, int]]) -> None:
-    """Insert a record, and mark its objects (digest, bytes) as named by one."""
+def add(connection: Connection, record: Record) -> None:
+    """Insert a record, and mark its objects as named by it."""
     values = {name: getattr(record, name) for name in Record.__slots__}
     connection.execute(insert(records).values({**values, "web_seeds": list(record.web_seeds)}))
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    for sha256, size in object_sizes:
-        connection.execute(upsert(objects).values(sha256=sha256, bytes=size).on_conflict_do_nothing())
+    named = {record.manifest, record.piece_layers, record.pieces_v1}
+    connection.execute(insert(objects), [{"sha256": sha256, "rid": record.rid} for sha256 in sorted(named)])
 
 
 def by_rid(connection: Connection, rid: str) -> Record | None:
@@ -124,4 +121,18 @@ def newest(connection: Connection, *, before: int | None, limit: int) -> list[Re
 
 def is_named(connection: Connection, sha256: str) -> bool:
     """Whether a record names this object."""
-    return connection.execute(select(objects.c.sha256).where(objects.c.sha256 == sha256)).first() is not None
+    query = select(objects.c.rid).where(objects.c.sha256 == sha256).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def naming(connection: Connection, sha256: str) -> Record | None:
+    """A record that names this object, an untainted one if there is any."""
+    row = connection.execute(
+        select(records)
+        .join(objects, objects.c.rid == records.c.rid)
+        .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
+        .where(objects.c.sha256 == sha256)
+        .order_by(tainted_records.c.rid.isnot(None), records.c.position)
+        .limit(1)
+    ).first()
+    return _record(row) if row else None

@@ -144,12 +144,12 @@ records = Table(
     Column("pieces_v1", _HEX64, nullable=False),
 )
 
-#: objects that a record names; what is on disk and not here is an orphan
+#: which objects a record names; what is on disk and not here is an orphan
 objects = Table(
     "objects",
     metadata,
     Column("sha256", _HEX64, primary_key=True),
-    Column("bytes", BigInteger, nullable=False),
+    Column("rid", _HEX64, ForeignKey("records.rid"), primary_key=True),
 )
 
 nodes = Table(
@@ -212,15 +212,14 @@ audits = Table(
     Column("commitments", JSON, nullable=True),
     Column("opened", JSON, nullable=True),
     Column("created", Float, nullable=False),
-    Column("deadline", Float, nullable=True),
-    Column("outcome", String(16), nullable=True),
+    Column("deadline", Float, nullable=False),
+    Column("outcome", String(16), nullable=False),
     Column("detail", Text, nullable=False),
-    Index(None, "node", "state"),
     Index(None, "state", "deadline"),
     Index(None, "content_id", "node"),
 )
 
-#: ``created`` is when it was proposed, ``effective`` when it took effect (as printed), ``lifted`` an event's hash
+#: ``created``: proposed; ``effective``: in force since (both as printed); ``lifted``: an event's hash
 taints = Table(
     "taints",
     metadata,
@@ -282,7 +281,7 @@ web_seed_reports = Table(
     metadata,
     Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
     Column("web_seed_sha256", _HEX64, primary_key=True),
-    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("reporter", _KEY, primary_key=True),
     Column("web_seed", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),

@@ -1,0 +1,61 @@
+"""Attestations: a node has read all bytes of a dataset and found them right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import Conflict, Refused
+from seedkeep.core.statements import Attestation
+from seedkeep_registrar import auth
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.problems import TaintedRecord
+from seedkeep_registrar.store import attestations, claims, records
+from seedkeep_registrar.store.claims import COMPLETE, FAILED
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/v1/attestations")
+async def attest(request: web.Request) -> web.Response:
+    """201: the copy counts as complete, and its first audit follows at once."""
+    registrar = request.app[REGISTRAR]
+    signed, message = await auth.signed_json(request)
+    statement = Attestation.parse(message)
+    if statement.node != str(signed.key):
+        raise Refused("an attestation is sent by the node that made it")
+    await registrar.db.write(_attest, registrar, statement, dict(message))
+    registrar.wakeups.wake([statement.node])
+    return web.json_response({"content_id": statement.content_id}, status=201)
+
+
+def _attest(
+    connection: Connection, registrar: Registrar, statement: Attestation, document: dict[str, Any]
+) -> None:
+    claim = claims.one(connection, statement.content_id, statement.node)
+    if claim is None or claim.state == FAILED:
+        raise Conflict(
+            f"this node has no claim on dataset {statement.content_id[:12]}…", hint="Claim it first."
+        )
+    servable = records.servable(connection, statement.content_id)
+    if not servable:
+        raise TaintedRecord(f"dataset {statement.content_id[:12]}… is tainted")
+    agreeing = [r for r in servable if r.manifest == statement.manifest]
+    if not agreeing:
+        raise Conflict("no record of this dataset has the manifest that the node checked")
+    if statement.infohash_v1 not in {r.infohash_v1 for r in agreeing}:
+        raise Conflict(
+            "the v1 info-hash that the node computed is not the recorded one",
+            hint="The v1 pieces of this record do not belong to its bytes; tell the registrar.",
+        )
+    attestations.put(connection, statement, document)
+    now = registrar.clock()
+    values = {
+        "state": COMPLETE,
+        "attested": now,
+        "next_audit": now,
+        "expires": now + registrar.settings.grace_s,
+    }
+    claims.change(connection, statement.content_id, statement.node, values)

@@ -1,0 +1,132 @@
+"""Storage managers introduce themselves and report; everybody may see who they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import InvalidInput
+from seedkeep_registrar import auth, times
+from seedkeep_registrar.api.fields import Fields, hex_text, query_number, short_text
+from seedkeep_registrar.client_address import address_of, parse_networks
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.replication import heartbeats
+from seedkeep_registrar.replication.leases import Reported
+from seedkeep_registrar.store import audits, claims, nodes
+from seedkeep_registrar.store.nodes import Node
+
+routes = web.RouteTableDef()
+STATES = ("active", "paused", "draining")
+CLAIM_STATES = ("downloading", "complete", "failed")
+MAX_CLAIMS = 200_000
+_HEARTBEAT_BYTES = 32 * 1024 * 1024
+
+
+def _address(request: web.Request) -> str:
+    trusted = parse_networks(request.app[REGISTRAR].settings.trusted_proxies)
+    return str(address_of(request, trusted))
+
+
+@routes.post("/api/v1/nodes")
+async def introduce(request: web.Request) -> web.Response:
+    """A node introduces itself, or says anew what it is: 201, or 200 when it is known."""
+    registrar = request.app[REGISTRAR]
+    signed, message = await auth.signed_json(request)
+    f = Fields(message, "this storage manager")
+    f.only("pledge", "port", "operator", "institution", "country", "subjects", "software")
+    now = registrar.clock()
+    node = Node(
+        node=str(signed.key),
+        operator=f.text("operator", limit=200, default="").strip(),
+        institution=f.text("institution", limit=200, default="").strip(),
+        country=f.text("country", limit=60, default="").strip(),
+        subjects=f.items("subjects", short_text(500), most=1000),
+        software=f.text("software", limit=200, default=""),
+        pledge=f.number("pledge"),
+        used=0,
+        reserved=0,
+        port=f.number("port", most=65535),
+        address=_address(request),
+        state="active",
+        taint_version=0,
+        problems=(),
+        registered=now,
+        last_seen=now,
+    )
+    new = await registrar.db.write(nodes.put, node)
+    stored = await registrar.db.read(nodes.by_key, node.node)
+    assert stored is not None
+    return web.json_response(_document(registrar, stored, 0, {}), status=201 if new else 200)
+
+
+def _claim(value: Any) -> Reported:
+    f = Fields(value, "a claim").only("content_id", "state", "bytes")
+    return Reported(f.hex64("content_id"), f.choice("state", CLAIM_STATES), f.number("bytes"))
+
+
+@routes.post("/api/v1/heartbeat")
+async def heartbeat(request: web.Request) -> web.Response:
+    """A node reports, and is told what there is for it; see docs/protocol.md."""
+    registrar = request.app[REGISTRAR]
+    wait = query_number(request, "wait", 0.0, heartbeats.MAX_WAIT_S)
+    signed, message = await auth.signed_json(request, limit=_HEARTBEAT_BYTES)
+    f = Fields(message, "this heartbeat")
+    f.only("state", "pledge", "used", "reserved", "port", "claims", "taints", "problems", "companions")
+    reported = f.items("claims", _claim, most=MAX_CLAIMS)
+    by_id = {c.content_id: c for c in reported}
+    if len(by_id) != len(reported):
+        raise InvalidInput("this heartbeat names a claim twice")
+    head = f.inner("taints")
+    version = head.number("version") if head else None
+    report = heartbeats.Report(
+        seen={
+            "state": f.choice("state", STATES),
+            "pledge": f.number("pledge"),
+            "used": f.number("used"),
+            "reserved": f.number("reserved"),
+            "port": f.number("port", most=65535),
+            "address": _address(request),
+            "taint_version": version or 0,
+            "problems": list(f.items("problems", short_text(1000), most=100)),
+            "last_seen": registrar.clock(),
+        },
+        claims=by_id,
+        taint_version=version,
+        companions=frozenset(f.items("companions", hex_text, most=MAX_CLAIMS)),
+    )
+    return web.json_response(await heartbeats.beat(registrar, str(signed.key), report, wait=wait))
+
+
+def _list(connection: Connection) -> tuple[list[Node], dict[str, int], dict[str, dict[str, int]]]:
+    return nodes.every(connection), claims.complete_counts(connection), audits.tallies(connection)
+
+
+@routes.get("/api/v1/nodes")
+async def list_nodes(request: web.Request) -> web.Response:
+    """All storage managers, with how their audits ended."""
+    return web.json_response({"nodes": await node_documents(request.app[REGISTRAR])})
+
+
+async def node_documents(registrar: Registrar) -> list[dict[str, Any]]:
+    """What is shown of every storage manager, longest known first."""
+    found, complete, tallies = await registrar.db.read(_list)
+    return [_document(registrar, n, complete.get(n.node, 0), tallies.get(n.node, {})) for n in found]
+
+
+def _document(registrar: Registrar, node: Node, datasets: int, tally: dict[str, int]) -> dict[str, Any]:
+    outcomes = ("success", "failure", "offline", "contained", "unknown")
+    return {
+        "node": node.node,
+        "operator": node.operator,
+        "institution": node.institution,
+        "country": node.country,
+        "state": node.shown_state(registrar.clock(), registrar.settings.offline_after_s),
+        "pledge": node.pledge,
+        "used": node.used,
+        "datasets": datasets,
+        "registered": times.text(node.registered),
+        "last_seen": times.text(node.last_seen),
+        "audits": {outcome: tally.get(outcome, 0) for outcome in outcomes},
+    }

@@ -1,0 +1,62 @@
+"""Objects: manifests, piece layers and v1 pieces by their SHA-256."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from seedkeep.core.errors import InvalidInput, NotFound
+from seedkeep.core.httpsig import Unauthenticated
+from seedkeep_registrar import auth, documents
+from seedkeep_registrar.api.fields import path_hex64
+from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.problems import TooLarge
+from seedkeep_registrar.registration import check_member
+from seedkeep_registrar.store import records, taints
+
+routes = web.RouteTableDef()
+_IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+@routes.put("/api/v1/objects/{sha256}")
+async def put(request: web.Request) -> web.Response:
+    """Take an object: 201, or 200 when it was there. It is durable then."""
+    registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
+    limit = registrar.settings.max_object_bytes
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"this object is over the limit of {limit} bytes")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise InvalidInput("objects are sent as they are, without a content encoding")
+    signed = await auth.verify(request)
+    if signed.sha256 != sha256:
+        raise Unauthenticated("the request was signed for another object")
+    check_member(registrar, str(signed.key))
+    new = await registrar.objects.put(sha256, auth.body_chunks(request))
+    return web.json_response({"sha256": sha256}, status=201 if new else 200)
+
+
+@routes.get("/api/v1/objects/{sha256}", allow_head=False)
+async def get(request: web.Request) -> web.StreamResponse:
+    """The bytes of an object that a record names; ranges are allowed."""
+    registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
+    record = await registrar.db.read(records.naming, sha256)
+    if record is None:
+        raise NotFound(f"no record names an object {sha256[:12]}…")
+    standing = await registrar.db.read(taints.standing_on_record, record.rid)
+    if standing:
+        raise documents.tainted_record(record, tuple(standing))
+    return web.FileResponse(
+        registrar.objects.path(sha256),
+        headers={
+            "Cache-Control": _IMMUTABLE,
+            "Content-Type": "application/octet-stream",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+@routes.head("/api/v1/objects/{sha256}")
+async def head(request: web.Request) -> web.Response:
+    """200 when the object is there, named by a record or not."""
+    sha256 = path_hex64(request, "sha256")
+    present = request.app[REGISTRAR].objects.size(sha256) is not None
+    return web.Response(status=200 if present else 404)

@@ -1,0 +1,109 @@
+"""From any form of name to records, and to the file a checksum names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import InvalidInput, NotFound
+from seedkeep.core.identifiers import Identifier, Kind, parse
+from seedkeep_registrar import documents
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.store import files, records, taints
+from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store.taints import Taint
+
+routes = web.RouteTableDef()
+_BARE = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    record: Record
+    path: str
+    taints: tuple[Taint, ...]
+
+
+def _by_digest(connection: Connection, digest: str, value: str) -> list[tuple[Record, str]]:
+    found: list[tuple[Record, str]] = []
+    if digest == "sha256":
+        found += [(record, "") for record in records.by_manifest(connection, value)]
+    for match in files.matches(connection, digest, value):
+        record = records.by_rid(connection, match.rid)
+        assert record is not None
+        found.append((record, match.path))
+    return found
+
+
+def _by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tuple[Record, str]]:
+    if name.kind in (Kind.MD5, Kind.SHA256):
+        return _by_digest(connection, name.kind.value, name.value)
+    if name.kind is Kind.CONTENT_ID:
+        found = records.by_content_id(connection, name.value)
+    elif name.kind is Kind.INFOHASH_V1:
+        found = records.by_infohash_v1(connection, name.value)
+    else:
+        look_up = records.by_ark if name.kind is Kind.ARK else records.by_rid
+        one = look_up(connection, name.value)
+        found = [one] if one else []
+    if not found and bare:
+        # 64 hex digits without a scheme: the content id is likeliest, but not the only possibility
+        by_rid = records.by_rid(connection, name.value)
+        return [(by_rid, "")] if by_rid else _by_digest(connection, "sha256", name.value)
+    if not name.path:
+        return [(record, "") for record in found]
+    return [
+        (record, name.path)
+        for record in found
+        if files.find_path(connection, record.content_id, name.path) is not None
+    ]
+
+
+def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_Found]:
+    return [
+        _Found(record, path, tuple(taints.standing_on_record(connection, record.rid)))
+        for record, path in _by_name(connection, name, bare=bare)
+    ]
+
+
+@routes.get("/api/v1/resolve")
+async def resolve(request: web.Request) -> web.Response:
+    """What a name may mean: 404 when nothing, 451 when only what is tainted."""
+    matches = await matches_of(request.app[REGISTRAR], request.query.get("id", ""))
+    return web.json_response({"matches": matches})
+
+
+async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
+    """The records, and files in them, that a name of any form may mean; at least one.
+
+    Raises:
+        InvalidInput, UsageError: it is no name.
+        NotFound: nobody has this name.
+        TaintedRecord: all that has it is tainted.
+    """
+    text = text.strip()
+    if not text:
+        raise InvalidInput("say what to resolve: ?id=NAME")
+    name = parse(text)
+    found = await registrar.db.read(_resolve, name, bare=bool(_BARE.fullmatch(text)))
+    if not found:
+        raise NotFound(
+            f"this registrar does not know {text[:200]}",
+            hint="Compare it with its source, or ask another registrar.",
+        )
+    clean = [f for f in found if not f.taints]
+    if not clean:
+        raise documents.tainted_record(found[0].record, found[0].taints)
+    return [
+        {
+            "rid": f.record.rid,
+            "ark": f"ark:/{f.record.ark}",
+            "content_id": f.record.content_id,
+            "name": f.record.name,
+            "path": f.path,
+        }
+        for f in clean
+    ]

@@ -1,0 +1,119 @@
+"""Taints: the signed head and list that nodes follow, what curators do, and receipts of removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import NotFound, Refused
+from seedkeep.core.statements import Removal
+from seedkeep_registrar import auth, curation
+from seedkeep_registrar.api.fields import path_hex64
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.curation import Decision
+from seedkeep_registrar.replication import leases
+from seedkeep_registrar.store import taints
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/taints/head")
+async def head(request: web.Request) -> web.Response:
+    """The signed head of the list."""
+    note = request.app[REGISTRAR].taint_head.note
+    return web.Response(text=note, content_type="text/plain", headers={"Cache-Control": "no-cache"})
+
+
+@routes.get("/api/v1/taints/lists/{sha256}")
+async def published_list(request: web.Request) -> web.Response:
+    """The list a head names, one canonical entry a line."""
+    registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
+    data = await registrar.db.read(taints.published, sha256)
+    if data is None:
+        raise NotFound(f"there is no taint list {sha256[:12]}…", hint="Read the head again.")
+    return web.Response(
+        body=data,
+        content_type="application/jsonl",
+        headers={"Cache-Control": "public, max-age=86400, immutable"},
+    )
+
+
+@routes.get("/api/v1/taints")
+async def list_taints(request: web.Request) -> web.Response:
+    """All taints with their state, newest first."""
+    return web.json_response({"taints": await all_taint_documents(request.app[REGISTRAR])})
+
+
+async def all_taint_documents(registrar: Registrar) -> list[dict[str, Any]]:
+    """What is shown of every taint, newest first."""
+    return await registrar.db.read(_documents, registrar.settings.approvals)
+
+
+def _documents(connection: Connection, needed: int) -> list[dict[str, Any]]:
+    obeyed = taints.obeyed(connection)
+    found = []
+    for taint in taints.every(connection):
+        approvers = taints.approvers(connection, taint.id)
+        found.append(
+            {
+                "id": taint.id,
+                "subject": str(taint.subject),
+                "category": taint.category,
+                "reason": taint.reason,
+                "created": taint.effective or taint.created,
+                "approvers": list(approvers),
+                "lifted": taint.lifted,
+                "state": taint.state,
+                "approvals": len(approvers),
+                "needed": needed,
+                "obeyed": obeyed.get(taint.id, 0),
+            }
+        )
+    return found
+
+
+def _answer(registrar: Registrar, decision: Decision) -> web.Response:
+    document = {
+        "id": decision.taint.id,
+        "state": decision.taint.state,
+        "approvals": decision.approvals,
+        "needed": registrar.settings.approvals,
+    }
+    return web.json_response(document, status=201 if decision.new else 200)
+
+
+@routes.post("/api/v1/taints")
+async def taint(request: web.Request) -> web.Response:
+    """A curator proposes or approves a taint."""
+    registrar = request.app[REGISTRAR]
+    signed, message = await auth.signed_json(request)
+    return _answer(registrar, await curation.taint(registrar, signed, message))
+
+
+@routes.post("/api/v1/taints/{id}/lift")
+async def lift(request: web.Request) -> web.Response:
+    """A curator lifts a taint."""
+    registrar, taint_id = request.app[REGISTRAR], path_hex64(request, "id")
+    signed, message = await auth.signed_json(request)
+    return _answer(registrar, await curation.lift(registrar, taint_id, signed, message))
+
+
+@routes.post("/api/v1/receipts")
+async def receipt(request: web.Request) -> web.Response:
+    """A node's receipt: the bytes of a tainted dataset are gone from it."""
+    registrar = request.app[REGISTRAR]
+    signed, message = await auth.signed_json(request)
+    removal = Removal.parse(message)
+    if removal.node != str(signed.key):
+        raise Refused("a receipt is sent by the node that made it")
+    await registrar.db.write(_keep, removal, dict(message))
+    return web.json_response({"taint": removal.taint}, status=201)
+
+
+def _keep(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
+    leases.known_node(connection, removal.node)
+    if taints.by_id(connection, removal.taint) is None:
+        raise NotFound(f"there is no taint {removal.taint[:12]}…")
+    taints.put_removal(connection, removal, document)

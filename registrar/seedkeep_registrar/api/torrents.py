@@ -1,0 +1,51 @@
+"""The two torrents of every dataset."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from seedkeep.core.identifiers import Kind
+from seedkeep_registrar import documents
+from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.store import records
+from seedkeep_registrar.verification import build_torrent
+
+routes = web.RouteTableDef()
+MAX_WEB_SEEDS = 16
+
+
+@routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.torrent")
+async def torrent_v2(request: web.Request) -> web.Response:
+    """The v2-only torrent, which is the dataset's identity."""
+    return await _torrent(request, 2)
+
+
+@routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.v1.torrent")
+async def torrent_v1(request: web.Request) -> web.Response:
+    """The v1-only companion, for clients that know no v2."""
+    return await _torrent(request, 1)
+
+
+async def _torrent(request: web.Request, version: int) -> web.Response:
+    registrar, content_id = request.app[REGISTRAR], request.match_info["content_id"]
+    record = await documents.untainted(registrar, Kind.CONTENT_ID, content_id)
+    every = await registrar.db.read(records.servable, content_id)
+    recorded = tuple(dict.fromkeys(seed for one in every for seed in one.web_seeds))
+    seeds = registrar.web_seeds(content_id, recorded)[:MAX_WEB_SEEDS]
+    manifest = registrar.objects.path(record.manifest)
+    hashes = registrar.objects.path(record.piece_layers if version == 2 else record.pieces_v1)
+    size = sum(registrar.objects.size(s) or 0 for s in (record.manifest, hashes.name))
+    body = await registrar.workers.run(
+        size, build_torrent, version, manifest, hashes, registrar.trackers, seeds
+    )
+    suffix = ".v1.torrent" if version == 1 else ".torrent"
+    return web.Response(
+        body=body,
+        headers={
+            "Content-Type": "application/x-bittorrent",
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(record.name + suffix, safe='')}",
+            "Cache-Control": "no-cache",
+        },
+    )

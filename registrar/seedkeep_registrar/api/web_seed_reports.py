@@ -1,0 +1,43 @@
+"""Reports of web seeds that serve something else than the record says."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import NotFound
+from seedkeep_registrar import auth
+from seedkeep_registrar.api.fields import Fields
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.store import records, web_seed_reports
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/v1/web-seed-reports")
+async def report(request: web.Request) -> web.Response:
+    """Keep the sender's last report on one web seed of one dataset."""
+    registrar = request.app[REGISTRAR]
+    signed, message = await auth.signed_json(request)
+    f = Fields(message, "this report").only("content_id", "web_seed", "reason")
+    content_id, web_seed = f.hex64("content_id"), f.text("web_seed", limit=2000)
+    reason = f.text("reason", limit=1000, default="")
+    await registrar.db.write(_keep, registrar, content_id, web_seed, str(signed.key), reason)
+    return web.json_response({}, status=202)
+
+
+def _keep(
+    connection: Connection,
+    registrar: Registrar,
+    content_id: str,
+    web_seed: str,
+    reporter: str,
+    reason: str,
+) -> None:
+    every = records.by_content_id(connection, content_id)
+    if not every:
+        raise NotFound(f"this registrar has no dataset {content_id[:12]}…")
+    recorded = tuple(seed for record in every for seed in record.web_seeds)
+    if web_seed not in (*recorded, *registrar.web_seeds(content_id, recorded)):
+        raise NotFound(f"this is not a web seed of dataset {content_id[:12]}…")
+    web_seed_reports.put(connection, content_id, web_seed, reporter, reason, registrar.clock())

@@ -1,0 +1,145 @@
+"""Taints: proposed by one curator, in force when enough agree, lifted by a signed event; all in the log.
+
+A taint's first event *is* the taint; an event of another curator on the same subject approves it. What is
+in force is final: it can be lifted, not changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seedkeep.core.audit import Outcome
+from seedkeep.core.errors import Conflict, NotFound, Refused
+from seedkeep.core.httpsig import Signed
+from seedkeep.core.taint import LiftBody, TaintBody
+from seedkeep_registrar import times
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.registration import SignedEvent, check_created, open_event
+from seedkeep_registrar.store import audits, claims, datasets, events, taints
+from seedkeep_registrar.store.taints import LIFTED, PROPOSED, STANDING, Taint
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a taint stands after a curator's event; ``new`` is False when the event was known already."""
+
+    taint: Taint
+    approvals: int
+    new: bool
+
+
+def _check_curator(registrar: Registrar, key: str) -> None:
+    if key not in registrar.settings.curators:
+        raise Refused(
+            "this key is not a curator's at this registrar", hint="Ask the registrar to look at the dataset."
+        )
+
+
+async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> Decision:
+    """Propose a taint, or approve another curator's on the same subject.
+
+    Raises:
+        InvalidInput, VerificationFailed: the event or its body is malformed or not signed by its key.
+        Refused: the key is not a curator's, or the event's time is off.
+        Conflict: this curator has agreed already, or the taint stands.
+    """
+    _check_curator(registrar, str(signed.key))
+    given = await asyncio.to_thread(open_event, registrar, signed, message, ("taint",))
+    if given.event.seq:
+        raise Refused("a taint begins a chain of its own")
+    body = TaintBody.parse(given.body)
+    decision = await registrar.db.write(_taint, registrar, given, body)
+    if decision.new and decision.taint.state == STANDING:
+        await _took_effect(registrar)
+    return decision
+
+
+def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, body: TaintBody) -> Decision:
+    events.lock(connection)
+    event, now = given.event, registrar.clock()
+    if known := taints.of_event(connection, event.hash()):
+        return Decision(known, len(taints.approvers(connection, known.id)), new=False)
+    check_created(registrar, event)
+    standing = taints.on_subject(connection, body.subject)
+    if standing is not None and standing.state == STANDING:
+        raise Conflict(f"{body.subject} is tainted already ({standing.id[:12]}…)")
+    if standing is not None and event.by in taints.approvers(connection, standing.id):
+        raise Conflict("this curator has agreed to this taint already", hint="Another curator must agree.")
+    events.append(connection, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
+    if standing is None:
+        standing = Taint(
+            id=event.hash(),
+            subject=body.subject,
+            category=body.category,
+            reason=body.reason,
+            state=PROPOSED,
+            created=times.text(now),
+            effective="",
+            version=0,
+            lifted="",
+        )
+        taints.propose(connection, standing)
+    count = taints.approve(connection, standing.id, event.by, event.hash())
+    if count >= registrar.settings.approvals:
+        hit = taints.stand(connection, standing.id, effective=times.text(now))
+        for content_id in hit:
+            _give_up(connection, content_id)
+    stored = taints.by_id(connection, standing.id)
+    assert stored is not None
+    return Decision(stored, count, new=True)
+
+
+def _give_up(connection: Connection, content_id: str) -> None:
+    """Nobody is to hold it any more, unless another record of the same content is clean."""
+    dataset = datasets.by_content_id(connection, content_id)
+    if dataset is not None and not dataset.servable:
+        audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "tainted")
+        claims.remove_all(connection, content_id)
+
+
+async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Mapping[str, Any]) -> Decision:
+    """Lift a taint that stands, or withdraw one that was only proposed.
+
+    Raises:
+        NotFound: there is no such taint.
+        InvalidInput, VerificationFailed, Refused: as for :func:`taint`.
+        Conflict: it is lifted already.
+    """
+    _check_curator(registrar, str(signed.key))
+    given = await asyncio.to_thread(open_event, registrar, signed, message, ("lift",))
+    LiftBody.parse(given.body)
+    decision = await registrar.db.write(_lift, registrar, taint_id, given)
+    if decision.new and decision.taint.version:
+        await _took_effect(registrar)
+    return decision
+
+
+def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: SignedEvent) -> Decision:
+    events.lock(connection)
+    event = given.event
+    known = taints.by_id(connection, taint_id)
+    if known is None:
+        raise NotFound(f"there is no taint {taint_id[:64]}", hint="See `seedkeep taint list`.")
+    if event.rid != taint_id:
+        raise Refused("this lift is for another taint")
+    approvals = len(taints.approvers(connection, taint_id))
+    if known.state == LIFTED and known.lifted == event.hash():
+        return Decision(known, approvals, new=False)
+    check_created(registrar, event)
+    # a lift chains to the taint's event, so a second one is a conflict here
+    events.append(connection, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key))
+    taints.lift(connection, taint_id, event.hash())
+    lifted = taints.by_id(connection, taint_id)
+    assert lifted is not None
+    return Decision(lifted, approvals, new=True)
+
+
+async def _took_effect(registrar: Registrar) -> None:
+    await registrar.taint_head.refresh()
+    registrar.changes.taints_changed()
+    registrar.wakeups.wake_all()

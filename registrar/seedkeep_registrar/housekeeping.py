@@ -1,0 +1,96 @@
+"""What has to happen without anybody asking: leases and audits run out, heads are re-signed, rubbish goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from sqlalchemy import Connection
+
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.replication import auditing, leases
+from seedkeep_registrar.store import audits, claims, files, nonces, records
+
+_LOG = logging.getLogger(__name__)
+_HOUR = 3600.0
+#: ended audits are remembered this long
+_AUDITS_KEPT_S = 400 * 86400.0
+
+
+class Housekeeping:
+    """Owns the periodic tasks of one registrar."""
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Give all leases new time (the registrar was away, not the nodes), then begin."""
+        registrar, settings = self._registrar, self._registrar.settings
+        await registrar.db.write(claims.extend_all, registrar.clock() + settings.lease_s)
+        often = max(
+            0.05, min(5.0, settings.heartbeat_s / 4, settings.lease_s / 4, settings.audit_deadline_s / 4)
+        )
+        for every, job in (
+            (often, self.end_overdue),
+            (settings.taint_head_s, registrar.taint_head.refresh),
+            (min(_HOUR, settings.orphan_s), self.drop_rubbish),
+        ):
+            self._tasks.append(asyncio.create_task(self._repeat(every, job)))
+
+    async def stop(self) -> None:
+        """End the tasks and wait for them."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+    async def _repeat(self, every: float, job: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await job()
+            except Exception:
+                _LOG.exception("housekeeping: %s failed", getattr(job, "__name__", job))
+
+    async def end_overdue(self) -> None:
+        """End leases and audits that have run out; what they held is offered elsewhere."""
+        registrar = self._registrar
+        if await registrar.db.read(_nothing_overdue, registrar.clock()):
+            return
+        changed = await registrar.db.write(_end_overdue, registrar)
+        if changed:
+            registrar.wakeups.wake_all()
+
+    async def drop_rubbish(self) -> None:
+        """Forget old nonces and audits; drop objects and file rows that no record names."""
+        registrar = self._registrar
+        now = registrar.clock()
+        await registrar.db.write(nonces.purge, now)
+        await registrar.db.write(audits.purge, now - _AUDITS_KEPT_S)
+        before = now - registrar.settings.orphan_s
+        while await registrar.db.write(files.drop_orphans, before):
+            pass
+        for sha256 in await asyncio.to_thread(lambda: list(registrar.objects.older_than(before))):
+            if not await registrar.db.read(records.is_named, sha256):
+                await registrar.db.write(_drop_object, registrar, sha256, before)
+
+
+def _nothing_overdue(connection: Connection, now: float) -> bool:
+    return not claims.expired(connection, now, limit=1) and not audits.overdue(connection, now, limit=1)
+
+
+def _end_overdue(connection: Connection, registrar: Registrar) -> bool:
+    now = registrar.clock()
+    ended = auditing.end_overdue(connection, registrar.settings, now)
+    return bool(leases.expire(connection, now)) or bool(ended)
+
+
+def _drop_object(connection: Connection, registrar: Registrar, sha256: str, before: float) -> None:
+    # inside the writing thread, so that no registration can name it at this very moment
+    if not records.is_named(connection, sha256):
+        registrar.objects.drop_if_older(sha256, before)

@@ -1,0 +1,16 @@
+"""Alembic's entry: migrate on the connection that :mod:`seedkeep_registrar.migrations` brings along."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from seedkeep_registrar.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transaction_per_migration=False,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

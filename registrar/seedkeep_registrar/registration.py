@@ -1,0 +1,245 @@
+"""Recording a dataset: checked completely, then written in one transaction; again gives the same record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import Conflict, InvalidInput, Refused
+from seedkeep.core.events import MAX_BODY_BYTES, Event
+from seedkeep.core.httpsig import WINDOW_S, Signed
+from seedkeep.core.identifiers import mint_ark
+from seedkeep.core.manifest import FileEntry
+from seedkeep.core.record import RecordBody
+from seedkeep.core.taint import Subject, SubjectKind
+from seedkeep_registrar import times
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.documents import taint_documents
+from seedkeep_registrar.problems import TaintedRecord, TooLarge
+from seedkeep_registrar.settings import MEMBERS
+from seedkeep_registrar.store import claims, datasets, events, files, records, taints
+from seedkeep_registrar.store.datasets import Dataset
+from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store.taints import Taint
+from seedkeep_registrar.verification import check_dataset, read_files
+
+#: an event may have been signed this long before it is sent: a share may wait for a registrar to come back
+MAX_EVENT_AGE_S = 7 * 86400
+#: files indexed in one transaction
+SLICE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEvent:
+    """An event with its canonical body, both checked against each other and the request's key."""
+
+    event: Event
+    body: bytes
+
+
+def open_event(
+    registrar: Registrar, signed: Signed, message: Mapping[str, Any], kinds: tuple[str, ...]
+) -> SignedEvent:
+    """Read ``{"event", "body"}`` and check what is common to all events.
+
+    Args:
+        kinds: the event types taken here.
+
+    Raises:
+        InvalidInput, VerificationFailed: it is malformed, or its signature or digest does not hold.
+        Refused: it was made by another key than the request, or for another registrar.
+        TooLarge: the body is over 256 KiB.
+    """
+    if set(message) != {"event", "body"} or not isinstance(message["event"], dict):
+        raise InvalidInput("send exactly event and body")
+    event = Event.parse(message["event"])
+    if event.type not in kinds:
+        raise InvalidInput(f"an event of type {event.type} is not taken here")
+    body = jcs.dumps(message["body"])
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"the event's body is over the limit of {MAX_BODY_BYTES} bytes")
+    event.verify()
+    event.check_body(body)
+    if event.by != str(signed.key):
+        raise Refused("the event was signed by another key than the request")
+    if event.home != registrar.origin:
+        raise Refused(
+            f"the event is addressed to {event.home}, this registrar is {registrar.origin}",
+            hint="Use the registrar's public URL.",
+        )
+    return SignedEvent(event, body)
+
+
+def check_created(registrar: Registrar, event: Event) -> None:
+    """
+    Raises:
+        Refused: the event claims to be from the future, or is older than a week.
+    """
+    age = registrar.clock() - times.seconds(event.created)
+    if age < -WINDOW_S:
+        raise Refused("the event's time lies in the future", hint="Set this machine's clock, then try again.")
+    if age > MAX_EVENT_AGE_S:
+        raise Refused("the event was signed more than a week ago", hint="Sign it anew.")
+
+
+def check_member(registrar: Registrar, key: str) -> None:
+    """
+    Raises:
+        Refused: this key may not register datasets here.
+    """
+    settings = registrar.settings
+    if settings.registration == MEMBERS and key not in (*settings.members, *settings.curators):
+        raise Refused("this registrar takes datasets from its members only", hint="Ask its operator.")
+
+
+async def register(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> tuple[Record, bool]:
+    """Record a dataset.
+
+    Returns:
+        The record, and whether it is new.
+
+    Raises:
+        see :func:`open_event`; besides
+        Refused: the key may not register here, or the event's time is off.
+        Conflict: an object is missing.
+        TaintedRecord: a taint stands on the content or a file.
+    """
+    given = await asyncio.to_thread(open_event, registrar, signed, message, ("record",))
+    known = await registrar.db.read(records.by_rid, given.event.record_id)
+    if known is not None and given.event.seq == 0:
+        return known, False
+    if given.event.seq:
+        raise Refused("this registrar takes no revisions of records yet")
+    check_created(registrar, given.event)
+    check_member(registrar, given.event.by)
+    body = RecordBody.parse(given.body)
+    manifest_id, indexed = await _check_and_index(registrar, body)
+    last = await asyncio.to_thread(read_files, registrar.objects.path(body.dataset.manifest), indexed, SLICE)
+    record, new = await registrar.db.write(_record, registrar, given, body, manifest_id, indexed, last)
+    if new:
+        registrar.changes.registered(record)
+        registrar.wakeups.wake_all()
+    return record, new
+
+
+async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int, int]:
+    """Check the objects and index all files but the last slice; manifest id and files indexed."""
+    dataset, objects = body.dataset, registrar.objects
+    paths: list[Path] = []
+    sizes: list[int] = []
+    for what, sha256 in _objects(body):
+        size = objects.size(sha256)
+        if size is None:
+            raise Conflict(
+                f"the {what} {sha256[:12]}… is not here", hint="Upload it, then send the event again."
+            )
+        paths.append(objects.path(sha256))
+        sizes.append(size)
+    # taints on names and content cost nothing to check: before the work
+    await registrar.db.read(_check_content, body)
+    await registrar.workers.run(sum(sizes), check_dataset, dataset, *paths)
+    manifest_id, indexed = await registrar.db.write(
+        files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
+    )
+    while dataset.files - indexed > SLICE:
+        entries = await asyncio.to_thread(read_files, paths[0], indexed, SLICE)
+        indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
+    return manifest_id, indexed
+
+
+def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
+    d = body.dataset
+    return (("manifest", d.manifest), ("piece layers", d.piece_layers), ("v1 pieces", d.pieces_v1))
+
+
+def _refuse(standing: list[Taint]) -> None:
+    if standing:
+        first = standing[0]
+        raise TaintedRecord(
+            f"a taint forbids this dataset ({first.category}): {first.reason}",
+            hint="It must not be shared. Ask the registrar if you think this is wrong.",
+            members={"taints": taint_documents(tuple(standing))},
+        )
+
+
+def _check_content(connection: Connection, body: RecordBody) -> None:
+    subject = Subject(SubjectKind.CONTENT, body.dataset.content_id)
+    standing = taints.standing_on_subject(connection, subject)
+    _refuse([standing] if standing else [])
+
+
+def _record(
+    connection: Connection,
+    registrar: Registrar,
+    given: SignedEvent,
+    body: RecordBody,
+    manifest_id: int,
+    indexed: int,
+    last: list[FileEntry],
+) -> tuple[Record, bool]:
+    """The transaction that makes the record."""
+    events.lock(connection)
+    event, dataset, now = given.event, body.dataset, registrar.clock()
+    known = records.by_rid(connection, event.record_id)
+    if known is not None:
+        return known, False
+    if files.add(connection, manifest_id, indexed, last) != dataset.files:
+        raise Unavailable("this dataset is being registered by somebody else now", hint="Try again.")
+    for what, sha256 in _objects(body):
+        if not registrar.objects.touch(sha256):
+            raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
+    _check_content(connection, body)
+    _refuse(taints.standing_on_content(connection, dataset.content_id, manifest_id))
+    stored = events.append(
+        connection, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
+    )
+    datasets.put(
+        connection,
+        Dataset(
+            content_id=dataset.content_id,
+            short_id=dataset.content_id[:40],
+            name=dataset.name,
+            files=dataset.files,
+            bytes=dataset.bytes,
+            publisher=event.by,
+            subjects=body.metadata.subjects,
+            wanted=max(body.copies, registrar.settings.min_copies),
+            created=now,
+            servable=True,
+            complete=0,
+            held=0,
+            missing=0,
+        ),
+    )
+    claims.recount(connection, dataset.content_id)
+    rid = event.record_id
+    record = Record(
+        rid=rid,
+        position=stored.position,
+        ark=mint_ark(registrar.settings.naan, rid),
+        content_id=dataset.content_id,
+        infohash_v1=dataset.infohash_v1,
+        manifest_id=manifest_id,
+        steward=event.by,
+        name=dataset.name,
+        title=body.metadata.title,
+        files=dataset.files,
+        bytes=dataset.bytes,
+        license=body.license,
+        copies=body.copies,
+        created=event.created,
+        web_seeds=body.web_seeds,
+        body_sha256=event.body_sha256,
+        manifest=dataset.manifest,
+        piece_layers=dataset.piece_layers,
+        pieces_v1=dataset.pieces_v1,
+    )
+    records.add(connection, record)
+    return record, True

@@ -1,0 +1,146 @@
+"""Heartbeats: what a node reports is written down, and what there is for it is answered.
+
+With ``wait`` an answer that would say nothing new is held back until there is something: the node waits in
+:class:`Wakeups`, and is woken by registrations, taints, ended claims and wishes for companions. An offer or
+release that was told in the answer before does not count as new, so that a node that declines it (or takes
+its time to delete) does not ask in a circle; it is repeated when the wait is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seedkeep_registrar import times
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.replication import auditing, leases, offers
+from seedkeep_registrar.replication.leases import Reported
+from seedkeep_registrar.store import claims
+from seedkeep_registrar.store.audits import Audit
+from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
+from seedkeep_registrar.store.datasets import Dataset
+
+MAX_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One heartbeat, checked.
+
+    Args:
+        seen: columns of the node's row.
+        claims: by content id.
+        taint_version: of the newest list the node has, or None.
+        companions: content ids whose companion is loaded.
+    """
+
+    seen: Mapping[str, Any]
+    claims: Mapping[str, Reported]
+    taint_version: int | None
+    companions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    held: tuple[Claim, ...]
+    offers: tuple[tuple[Dataset, str], ...]
+    audits_due: bool
+    next_audit: float | None
+
+
+async def beat(registrar: Registrar, node: str, report: Report, *, wait: float) -> dict[str, Any]:
+    """Take a heartbeat in and give its answer.
+
+    Args:
+        wait: seconds it may be held back; at most 60.
+
+    Raises:
+        NotFound: the node has not introduced itself.
+    """
+    loop, wakeups, settings = asyncio.get_running_loop(), registrar.wakeups, registrar.settings
+    until = loop.time() + min(max(wait, 0.0), MAX_WAIT_S)
+    with wakeups.waiting(node) as woken:
+        await registrar.db.write(leases.report, settings, node, report.seen, report.claims, registrar.clock())
+        while True:
+            woken.clear()
+            plan = await registrar.db.read(_plan, registrar, node)
+            challenges: list[Audit] = []
+            if plan.audits_due:
+                challenges = await registrar.db.write(
+                    auditing.hand_out, settings, node, registrar.clock(), registrar.random
+                )
+            answer, items = _answer(registrar, report, plan, challenges)
+            left = until - loop.time()
+            behind = report.taint_version is None or report.taint_version < registrar.taint_head.version
+            if challenges or behind or wakeups.news(node, items) or left <= 0 or wakeups.closing:
+                wakeups.tell(node, items)
+                return answer
+            if plan.next_audit is not None:
+                left = min(left, max(0.1, plan.next_audit - registrar.clock()))
+            await _wait(woken, left)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def _plan(connection: Connection, registrar: Registrar, node_key: str) -> _Plan:
+    node = leases.known_node(connection, node_key)
+    forbidden = claims.forbidden(connection, node_key)
+    held = tuple(
+        c for c in claims.of_node(connection, node_key) if c.state != FAILED and c.content_id not in forbidden
+    )
+    next_audit = claims.next_audit(connection, node_key)
+    return _Plan(
+        held,
+        tuple(offers.for_node(connection, registrar.settings, node)),
+        next_audit is not None and next_audit <= registrar.clock(),
+        next_audit,
+    )
+
+
+def _answer(
+    registrar: Registrar, report: Report, plan: _Plan, challenges: list[Audit]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The answer, and the names of what would be news in it."""
+    held = {c.content_id: c for c in plan.held}
+    release = sorted(report.claims.keys() - held.keys())
+    complete = {c.content_id for c in plan.held if c.state == COMPLETE}
+    companions = sorted((registrar.wakeups.companions() & complete) - report.companions)
+    answer = {
+        "now": times.text(registrar.clock()),
+        "taint_head": registrar.taint_head.note,
+        "offers": [
+            {"content_id": d.content_id, "rid": rid, "bytes": d.bytes, "files": d.files}
+            for d, rid in plan.offers
+        ],
+        "leases": [
+            {"content_id": c, "expires": times.text(held[c].expires)}
+            for c in sorted(report.claims)
+            if c in held
+        ],
+        "release": release,
+        "challenges": [
+            {
+                "id": a.id,
+                "content_id": a.content_id,
+                "nonce": a.nonce,
+                "leaves": [[at.file, at.leaf] for at in a.leaves],
+                "deadline_s": registrar.settings.audit_deadline_s,
+            }
+            for a in challenges
+        ],
+        "companions": companions,
+    }
+    items = [f"offer {d.content_id}" for d, _ in plan.offers]
+    items += [f"release {c}" for c in release]
+    items += [f"companion {c}" for c in companions]
+    return answer, frozenset(items)

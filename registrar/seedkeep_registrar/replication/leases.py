@@ -1,0 +1,205 @@
+"""Claims and their leases: who may take a dataset on, how long it counts, when it is given up.
+
+A claim in progress lives ``lease_s`` from the node's last heartbeat; a complete copy counts ``grace_s``, so
+that a restart or a short failure of a network moves no data. What has run out is offered elsewhere. A node
+that comes back with a copy later gets its claim back while there are not too many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seedkeep.core.audit import Outcome
+from seedkeep.core.errors import Conflict, NotFound
+from seedkeep.core.placement import Holder, footprint
+from seedkeep_registrar.problems import TaintedRecord
+from seedkeep_registrar.settings import Settings
+from seedkeep_registrar.store import attestations, audits, claims, datasets, nodes, records
+from seedkeep_registrar.store.claims import COMPLETE, DOWNLOADING, FAILED, Claim
+from seedkeep_registrar.store.nodes import Node
+
+#: a claim that a heartbeat does not name may be on its way for this long
+UNSEEN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a heartbeat says of one claim; ``state`` is ``downloading``, ``complete`` or ``failed``."""
+
+    content_id: str
+    state: str
+    bytes: int
+
+
+def known_node(connection: Connection, node: str) -> Node:
+    """
+    Raises:
+        NotFound: it has not introduced itself.
+    """
+    found = nodes.by_key(connection, node)
+    if found is None:
+        raise NotFound(
+            "this registrar does not know this storage manager",
+            hint="Introduce it first: POST /api/v1/nodes.",
+        )
+    return found
+
+
+def _new(content_id: str, node: str, state: str, size: int, now: float, expires: float) -> Claim:
+    return Claim(
+        content_id=content_id,
+        node=node,
+        state=state,
+        bytes=size,
+        created=now,
+        expires=expires,
+        attested=None,
+        audited=None,
+        next_audit=None,
+        silences=0,
+    )
+
+
+def _domains(connection: Connection, content_id: str, besides: str) -> set[str]:
+    holders = claims.holders_of(connection, [content_id])[content_id]
+    return {h.domain for h in holders if h.node != besides}
+
+
+def claim(
+    connection: Connection, settings: Settings, node_key: str, content_id: str, now: float
+) -> tuple[Claim, str]:
+    """A node takes a dataset on.
+
+    Returns:
+        The claim (an existing one is given again), and the rid to read it by.
+
+    Raises:
+        NotFound: no such node or dataset.
+        TaintedRecord: it must not be held.
+        Conflict: enough nodes have it, the node's operator has it, it failed there, or it does not fit.
+    """
+    node = known_node(connection, node_key)
+    dataset = datasets.by_content_id(connection, content_id)
+    if dataset is None:
+        raise NotFound(f"this registrar has no dataset {content_id[:64]}")
+    servable = records.servable(connection, content_id)
+    if not servable:
+        raise TaintedRecord(f"dataset {content_id[:12]}… is tainted")
+    known = claims.one(connection, content_id, node_key)
+    if known is not None and known.state == FAILED:
+        raise Conflict(
+            f"dataset {content_id[:12]}… has failed on this storage manager", hint="Try again later."
+        )
+    if known is not None:
+        return known, servable[0].rid
+    domains = _domains(connection, content_id, node_key)
+    if len(domains) >= dataset.wanted:
+        raise Conflict(f"enough storage managers have dataset {content_id[:12]}…")
+    if Holder(node_key, node.operator, complete=False).domain in domains:
+        raise Conflict(f"another storage manager of the same operator has dataset {content_id[:12]}…")
+    if footprint(dataset.bytes, dataset.files) > node.pledge:
+        raise Conflict(f"dataset {content_id[:12]}… is larger than this storage manager's pledge")
+    made = _new(content_id, node_key, DOWNLOADING, 0, now, now + settings.lease_s)
+    claims.put(connection, made)
+    return made, servable[0].rid
+
+
+def report(
+    connection: Connection,
+    settings: Settings,
+    node_key: str,
+    seen: Mapping[str, Any],
+    reported: Mapping[str, Reported],
+    now: float,
+) -> None:
+    """Take in a heartbeat: what the node says of itself and of its claims; renew the leases.
+
+    Args:
+        seen: columns of the node's row.
+
+    Raises:
+        NotFound: the node has not introduced itself.
+    """
+    node = known_node(connection, node_key)
+    nodes.seen(connection, node_key, dict(seen))
+    held = {c.content_id: c for c in claims.of_node(connection, node_key)}
+    for content_id in reported.keys() - held.keys():
+        _take_back(connection, settings, node, reported[content_id], now)
+    for content_id, known in held.items():
+        said = reported.get(content_id)
+        if said is None:
+            _unseen(connection, settings, known, now)
+        elif known.state != FAILED:
+            _update(connection, settings, known, said, now)
+    claims.renew(connection, node_key, reported, state=DOWNLOADING, expires=now + settings.lease_s)
+    claims.renew(connection, node_key, reported, state=COMPLETE, expires=now + settings.grace_s)
+
+
+def _update(connection: Connection, settings: Settings, known: Claim, said: Reported, now: float) -> None:
+    if said.state == FAILED:
+        fail(connection, settings, known.content_id, known.node, now)
+        return
+    attested = (
+        attestations.exists(connection, known.content_id, known.node) if said.state == COMPLETE else False
+    )
+    state = COMPLETE if attested else DOWNLOADING
+    if state != known.state:
+        values: dict[str, Any] = {"state": state, "bytes": said.bytes}
+        if state == COMPLETE:
+            values["next_audit"] = now
+        claims.change(connection, known.content_id, known.node, values)
+    elif said.bytes != known.bytes:
+        claims.change(connection, known.content_id, known.node, {"bytes": said.bytes})
+
+
+def _unseen(connection: Connection, settings: Settings, known: Claim, now: float) -> None:
+    """The node does not name a claim that we have: it counts no more, and ends soon."""
+    if known.state == FAILED or now - known.created < UNSEEN_S:
+        return
+    soon = min(known.expires, now + settings.lease_s)
+    if known.state == COMPLETE:
+        claims.change(connection, known.content_id, known.node, {"state": DOWNLOADING, "expires": soon})
+
+
+def _take_back(connection: Connection, settings: Settings, node: Node, said: Reported, now: float) -> None:
+    """The node names a claim whose lease had run out: give it back unless there are enough."""
+    dataset = datasets.by_content_id(connection, said.content_id)
+    if dataset is None or not dataset.servable or said.state == FAILED:
+        return
+    domains = _domains(connection, said.content_id, node.node)
+    own = Holder(node.node, node.operator, complete=False).domain
+    if own in domains or len(domains) >= dataset.wanted + settings.max_spare_copies:
+        return
+    attested = said.state == COMPLETE and attestations.exists(connection, said.content_id, node.node)
+    state = COMPLETE if attested else DOWNLOADING
+    expires = now + (settings.grace_s if attested else settings.lease_s)
+    made = _new(said.content_id, node.node, state, said.bytes, now, expires)
+    claims.put(connection, made)
+    if attested:
+        values = {"attested": now, "next_audit": now}
+        claims.change(connection, said.content_id, node.node, values)
+
+
+def fail(connection: Connection, settings: Settings, content_id: str, node: str, now: float) -> None:
+    """The copy is bad or given up: it counts no more, and is not offered to that node again for a while."""
+    values = {"state": FAILED, "expires": now + settings.grace_s, "next_audit": None, "audited": None}
+    claims.change(connection, content_id, node, values)
+    audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "the claim has ended", node)
+
+
+def release(connection: Connection, content_id: str, node: str) -> bool:
+    """A node gives a claim back; False when it had none."""
+    audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "the claim was released", node)
+    return claims.remove(connection, content_id, node)
+
+
+def expire(connection: Connection, now: float) -> list[Claim]:
+    """End all claims whose lease is over; which they were."""
+    ended = claims.expired(connection, now)
+    for one in ended:
+        release(connection, one.content_id, one.node)
+    return ended

@@ -1,0 +1,200 @@
+"""Runs a registrar: opens everything in order, serves, and closes everything in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from seedkeep.core.errors import UsageError
+from seedkeep.core.notes import Verifier
+from seedkeep_registrar import identity
+from seedkeep_registrar.app import make_app
+from seedkeep_registrar.changes import Changes
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.database import open_database
+from seedkeep_registrar.housekeeping import Housekeeping
+from seedkeep_registrar.migrations import upgrade
+from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.replication.wakeups import Wakeups
+from seedkeep_registrar.settings import Settings
+from seedkeep_registrar.store import events
+from seedkeep_registrar.taint_head import TaintHead
+from seedkeep_registrar.workers import Workers
+
+_BACKLOG = 1024
+_KEEP_ALIVE_S = 75.0
+_SHUTDOWN_S = 5.0
+
+
+def origin_of(public_url: str) -> str:
+    """``host[:port][/path]`` of a registrar's public URL: its name in notes and events.
+
+    Raises:
+        UsageError: it is not an http(s) URL without query, user or fragment.
+    """
+    try:
+        parts = urlsplit(public_url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"the public URL {public_url!r} is malformed: {error}") from error
+    plain = not (parts.query or parts.fragment or parts.username is not None)
+    if parts.scheme not in ("http", "https") or not host or not plain or not public_url.isascii():
+        raise UsageError(
+            f"the public URL {public_url!r} is not one others can use",
+            hint="Write it like https://seeds.example.org.",
+        )
+    if ":" in host:
+        raise UsageError("the public URL cannot be an IPv6 address", hint="Give the registrar a host name.")
+    default = {"http": 80, "https": 443}[parts.scheme]
+    shown = host if port in (None, default) else f"{host}:{port}"
+    return shown + parts.path.rstrip("/")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        UsageError: the port is taken, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UsageError(f"{host}:{port} is not an address to listen on: {error.strerror}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="Stop the program that uses the port, or choose another one with --listen.",
+        ) from error
+    return listening
+
+
+def _own_address() -> str:
+    """The address by which machines of the local network reach this one; nothing is sent to find out."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def public_url_of(settings: Settings, listening: socket.socket) -> str:
+    """The public URL: the setting, or one made from the address listened on."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - a comparison
+        host = _own_address()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    random: Callable[[int], bytes] = os.urandom,
+) -> AsyncIterator[Registrar]:
+    """A registrar that serves until the block is left.
+
+    Raises:
+        UsageError: a setting cannot work: port taken, folder in use, database out of reach, origin changed.
+    """
+    async with AsyncExitStack() as stack:
+        identity.prepare_folder(settings.data)
+        stack.callback(os.close, identity.lock_folder(settings.data))
+        listening = stack.enter_context(closing(bind(*settings.bind)))
+        public_url = public_url_of(settings, listening)
+        origin = origin_of(public_url)
+        key = identity.load_key(settings.data, random)
+        db = await asyncio.to_thread(open_database, settings.sqlalchemy_url)
+        stack.push_async_callback(db.close)
+        await asyncio.to_thread(upgrade, db.engine)
+        db.start()
+        await db.write(events.begin, origin)
+        objects = ObjectStore(
+            settings.data / "objects",
+            max_bytes=settings.max_object_bytes,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        await asyncio.to_thread(objects.prepare)
+        workers = Workers()
+        stack.push_async_callback(workers.close)
+        taint_head = TaintHead(db, origin, key, clock)
+        await taint_head.refresh()
+        registrar = Registrar(
+            settings=settings,
+            public_url=public_url,
+            origin=origin,
+            key=key,
+            vkey=Verifier(origin, key.public),
+            db=db,
+            objects=objects,
+            workers=workers,
+            changes=Changes(),
+            wakeups=Wakeups(clock),
+            taint_head=taint_head,
+            clock=clock,
+            random=random,
+        )
+        housekeeping = Housekeeping(registrar)
+        await housekeeping.start()
+        stack.push_async_callback(housekeeping.stop)
+        runner = web.AppRunner(
+            make_app(registrar),
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            shutdown_timeout=_SHUTDOWN_S,
+            handle_signals=False,
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        stack.callback(registrar.wakeups.close)
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        yield registrar
+
+
+async def serve(settings: Settings, ready: Callable[[Registrar], None]) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        ready: called once requests are answered.
+
+    Returns:
+        The exit code: 0 after SIGTERM, 130 after SIGINT.
+    """
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[int] = loop.create_future()
+
+    def stop(code: int) -> None:
+        if not stopped.done():
+            stopped.set_result(code)
+
+    loop.add_signal_handler(signal.SIGTERM, stop, 0)
+    loop.add_signal_handler(signal.SIGINT, stop, 130)
+    try:
+        async with running(settings) as registrar:
+            ready(registrar)
+            return await stopped
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
