@@ -374,8 +374,11 @@ def test_storages_that_cannot_work_are_refused_with_the_setting_named() -> None:
         Storage(name="x", kind="swift", bucket="c")
     with pytest.raises(UsageError, match="mode"):
         replace(STORAGES[0], mode="sideways")  # type: ignore[arg-type]
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="not a web seed"):
         replace(STORAGES[0], bucket="a/b?c")
+    for setting, value in (("expires_s", "60"), ("prefix", 7), ("application_credential", "no")):
+        with pytest.raises(UsageError, match=f"{setting} must be"):
+            replace(STORAGES[0], **{setting: value})  # type: ignore[arg-type]
 
 
 def test_secrets_are_not_shown() -> None:

