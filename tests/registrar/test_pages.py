@@ -1,0 +1,223 @@
+"""The pages of a running registrar: what a reader finds, by which name, in which form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from seedkeep.core.identifiers import BETANUMERIC
+from seedkeep.core.record import Metadata
+from tests.registrar.published import House, house
+from tests.support.chromium import PHONE, WIDE, Tab
+from tests.support.datasets import dataset_of
+from tests.support.torrents import Torrents, sample, torrents_of
+
+TITLE = "Phage lambda, <b>whole</b> & annotated\u202e"
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, name="Open Genomes", institution="Example University Library") as opened:
+        yield opened
+
+
+def small(name: str = "sample", seed: int = 1) -> Torrents:
+    return sample(70_000, name=name, seed=seed)
+
+
+def many(count: int) -> Torrents:
+    return torrents_of(dataset_of("many", {f"d{n % 10}/file-{n:04d}": b"x" * n for n in range(count)}))
+
+
+async def test_the_home_page_lists_the_newest_first_and_pages(home: House) -> None:
+    status, page = await home.page("/")
+    assert status == 200
+    assert "Nothing has been recorded here yet" in page
+    for n in range(23):
+        await home.publish(small(f"set-{n:02d}", seed=n))
+    _, page = await home.page("/")
+    assert re.findall(r"<bdi>(set-\d\d)</bdi>", page) == [f"set-{n:02d}" for n in range(22, 2, -1)]
+    cursor = re.search(r'href="(/\?cursor=\d+)"', page)
+    assert cursor is not None
+    _, older = await home.page(cursor[1])
+    assert re.findall(r"<bdi>(set-\d\d)</bdi>", older) == ["set-02", "set-01", "set-00"]
+    assert "Example University Library" in older
+
+
+async def test_a_dataset_page_says_what_it_is_and_how_to_get_it(home: House) -> None:
+    metadata = Metadata(
+        title=TITLE, creators=("Okafor, Ngozi",), subjects=("virology",), description="All of it."
+    )
+    torrents = small()
+    record = await home.publish(torrents, metadata=metadata, web_seeds=("https://example.org/data/",))
+    for path in (f"/{record['ark']}", f"/records/{record['rid']}", f"/{record['ark'].replace(':/', ':')}"):
+        status, page = await home.page(path)
+        assert status == 200
+        text = unescape(page)
+        assert "Phage lambda, &lt;b&gt;whole&lt;/b&gt; &amp; annotated" in page
+        assert "U+202E" in page
+        assert "\u202e" not in text
+        for said in ("Okafor, Ngozi", "virology", "All of it.", f"seedkeep fetch {record['ark']}"):
+            assert said in text
+        plain = text.replace("<wbr>", "")
+        for name in (record["content_id"], record["infohash_v1"], record["rid"], record["magnet"]):
+            assert name in plain
+        for file in torrents.data.manifest.files:
+            assert file.sha256 in plain
+            assert file.md5 in plain
+        assert 'href="https://example.org/data/sample/reads/a%20b%20%C3%BC%231.fastq"' in page
+        assert record["torrent_v1"] in page
+        assert "retriev" in page or "produce randomly chosen" in page
+
+
+async def test_the_same_address_gives_the_record_as_json(home: House) -> None:
+    record = await home.publish(small())
+    for path in (f"/{record['ark']}", f"/records/{record['rid']}"):
+        status, headers, body = await home.get(path, accept="application/json")
+        assert (status, headers["content-type"].partition(";")[0]) == (200, "application/json")
+        assert headers["vary"] == "Accept"
+        assert json.loads(body)["rid"] == record["rid"]
+
+
+async def test_a_file_below_an_ark_leads_to_the_file(home: House) -> None:
+    record = await home.publish(small(), web_seeds=("https://example.org/data/",))
+    status, headers, _ = await home.get(f"/{record['ark']}/reads/tiny.txt")
+    assert (status, headers["location"]) == (302, "https://example.org/data/sample/reads/tiny.txt")
+    status, page = await home.page(f"/{record['ark']}/reads/none.txt")
+    assert status == 404
+    assert "has no file" in page
+
+
+async def test_many_files_come_a_page_at_a_time(home: House) -> None:
+    record = await home.publish(many(250))
+    path, seen = f"/{record['ark']}", []
+    while path:
+        status, page = await home.page(path)
+        assert status == 200
+        assert len(page) < 200_000
+        seen += [
+            n.replace("/<wbr>", "/") for n in re.findall(r"<bdi>d\d</bdi>/<wbr><bdi>(file-\d+)</bdi>", page)
+        ]
+        following = re.search(r'href="(\?files_after=\d+)#files"', page)
+        path = f"/{record['ark']}{following[1]}" if following else ""
+    assert len(seen) == len(set(seen)) == 250
+    status, page = await home.page(f"/{record['ark']}?files_after=9999")
+    assert status == 200
+    assert "no more files" in page
+    status, _ = await home.page(f"/{record['ark']}?files_after=-1")
+    assert status == 400
+
+
+async def test_a_tainted_dataset_answers_451_with_the_reason(home: House) -> None:
+    record = await home.publish(small())
+    await home.taint(f"content:{record['content_id']}", "A <script>court</script> has ordered it.")
+    status, page = await home.page(f"/{record['ark']}")
+    assert status == 451
+    assert "A &lt;script&gt;court&lt;/script&gt; has ordered it." in page
+    assert "Court order" in page
+    assert record["torrent"] not in page
+    assert record["magnet"] not in unescape(page)
+    status, headers, body = await home.get(f"/{record['ark']}", accept="application/json")
+    assert (status, headers["content-type"]) == (451, "application/problem+json")
+    assert json.loads(body)["taints"][0]["category"] == "court-order"
+    _, taints = await home.page("/taints")
+    assert "A &lt;script&gt;court&lt;/script&gt; has ordered it." in taints
+    assert "standing" in taints
+    _, front = await home.page("/")
+    assert record["ark"] not in front
+
+
+async def test_a_typing_error_in_an_ark_is_told_and_the_right_one_suggested(home: House) -> None:
+    record = await home.publish(small())
+    ark = record["ark"]
+    wrong = ark[:-4] + BETANUMERIC[BETANUMERIC.index(ark[-4]) - 1] + ark[-3:]
+    status, page = await home.page(f"/{wrong}")
+    assert status == 404
+    assert "typing error" in page
+    assert f'<a href="/{ark}">' in page
+    assert f'value="{wrong}"' in page
+    status, page = await home.page(f"/find?id={wrong}")
+    assert status == 400
+    assert f'<a href="/{ark}">' in page
+
+
+async def test_any_name_leads_to_its_dataset(home: House) -> None:
+    torrents = small()
+    record = await home.publish(torrents)
+    file = torrents.data.manifest.files[0]
+    for name in (
+        record["ark"],
+        f"urn:btmh:1220{record['content_id']}",
+        record["rid"],
+        f"md5:{file.md5}",
+        f"hash://sha256/{file.sha256}",
+        f"urn:btih:{record['infohash_v1']}",
+    ):
+        status, headers, _ = await home.get(f"/find?id={name}")
+        assert (status, headers["location"]) == (303, record["landing_page"]), name
+    status, page = await home.page("/find?id=md5:" + "0" * 32)
+    assert status == 404
+    status, page = await home.page("/find?id=hello")
+    assert status == 404
+    assert "no name Seedkeep knows" in page
+
+
+async def test_a_name_of_several_datasets_lists_them(home: House) -> None:
+    first = await home.publish(torrents_of(dataset_of("one", {"a": b"same bytes", "b": b"1"})))
+    second = await home.publish(torrents_of(dataset_of("two", {"c": b"same bytes", "d": b"2"})))
+    file = torrents_of(dataset_of("one", {"a": b"same bytes", "b": b"1"})).data.manifest.files[0]
+    status, page = await home.page(f"/find?id=md5:{file.md5}")
+    assert status == 200
+    assert first["ark"] in page
+    assert second["ark"] in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/nope", "/records/" + "0" * 64, "/static/../routes.py", "/static/nope.css", "/ark:/99999/skx"]
+)
+async def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_machines(
+    home: House, path: str
+) -> None:
+    status, page = await home.page(path)
+    assert status == 404
+    assert "Not found" in page
+    status, headers, body = await home.get(path, accept="application/json")
+    assert (status, headers["content-type"]) == (404, "application/problem+json")
+    assert json.loads(body)["code"] == "not_found"
+
+
+async def test_pages_are_locked_down(home: House) -> None:
+    for path in ("/", "/nodes", "/taints", "/nope", "/static/seedkeep.css"):
+        _, headers, _ = await home.get(path, accept="text/html")
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert "script" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_whole_site_in_a_browser(home: House, tab: Tab, tmp_path: Path) -> None:
+    record = await home.publish(small(), metadata=Metadata(title=TITLE))
+    gone = await home.publish(small("withdrawn", seed=5))
+    await home.taint(f"record:{gone['rid']}")
+    for path, status in (
+        ("/", 200),
+        (f"/{record['ark']}", 200),
+        (f"/{gone['ark']}", 451),
+        ("/nodes", 200),
+        ("/taints", 200),
+        ("/find?id=hello", 404),
+    ):
+        for width in (WIDE, PHONE):
+            await tab.open(home.url + path, width=width)
+            await tab.screenshot(
+                tmp_path / f"{path.strip('/').replace('/', '_').partition('?')[0] or 'home'}-{width}.png"
+            )
+            assert [c for c in tab.complaints if f"status of {status}" not in c] == []
+            assert all(u.startswith(home.url) for u in tab.requests)
+            assert await tab.overflow() <= 0
