@@ -240,8 +240,8 @@ class _Play:
             moved = int(told["peers_bytes"]) + int(told["web_seed_bytes"])
             self._reporter.update(text=f"{text}: {print_size(moved)} from the nodes", bytes=moved)
         with self._reporter.step(f"verify {name}", "verifying every file"):
-            arguments = ("verify", str(told["path"]), ark, "--registrar", self._url, "--json")
-            await reader.run(*arguments, progress=self._tell)
+            check = ("verify", str(told["path"]), ark, "--registrar", self._url, "--json")
+            await reader.run(*check, progress=self._tell)
             self._reporter.update(text="every file verified by all its digests", bytes=self._source.bytes)
 
     async def _lose_a_node(self, reader: Home, ark: str) -> str:
