@@ -164,13 +164,16 @@ class Child:
             raise self.failure()
 
     def failure(self, what: str = "") -> Error:
-        """What went wrong with this command, with the last lines of its log."""
+        """What went wrong with this command: its own words, or else the last lines of its log."""
         what = what or f"ended with exit code {self._process.returncode}"
-        lines = self.last_lines(_LOG_LINES)
-        return Error(
-            f"{self.name} {what}",
-            hint=f"The last lines of its log:\n{lines}" if lines else "Its log is empty.",
-        )
+        told = self.output().get("error")
+        if isinstance(told, dict):
+            what, hint = f"{what}: {told.get('message')}", str(told.get("hint") or "")
+        else:
+            hint = ""
+        if lines := self.last_lines(_LOG_LINES):
+            hint = f"{hint}\nThe last lines of its log:\n{lines}".lstrip()
+        return Error(f"{self.name} {what}", hint=hint or "Its log is empty.")
 
     def last_lines(self, count: int) -> str:
         """The last lines of its log, indented."""

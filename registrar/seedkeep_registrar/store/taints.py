@@ -225,7 +225,9 @@ def _publish(connection: Connection, version: int) -> None:
 
 
 def published(connection: Connection, sha256: str) -> bytes | None:
-    """A published list by its digest; the last sixteen are kept."""
+    """A published list by its digest; the last sixteen are kept, and the empty one of the beginning."""
+    if sha256 == events.EMPTY_LIST:
+        return b""
     found: bytes | None = connection.execute(
         select(taint_lists.c.list).where(taint_lists.c.sha256 == sha256)
     ).scalar_one_or_none()
