@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from seedkeep.core.events import sign_event
 from seedkeep.core.httpsig import sign_request
@@ -97,9 +98,8 @@ class House:
 
     async def get(self, path: str, *, accept: str = "*/*", **more: Any) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body; redirects are not followed."""
-        async with self.http.get(
-            self.url + path, headers={"Accept": accept, **more}, allow_redirects=False
-        ) as answer:
+        url = URL(self.url + path, encoded=True)  # as it stands, dots and all
+        async with self.http.get(url, headers={"Accept": accept, **more}, allow_redirects=False) as answer:
             return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
 
     async def page(self, path: str) -> tuple[int, str]:

@@ -237,11 +237,20 @@ def _wait(url: str, processes: Mapping[str, subprocess.Popen[bytes]], home: Path
 
 
 def _wait_stored(swift: Swift) -> None:
-    """The proxy is up before the storage servers are: wait until an account can be made."""
+    """The proxy is up before the storage servers are: wait until all three kinds of them work."""
     end = time.monotonic() + _START_SECONDS
+    steps = [
+        ("POST", "", None),
+        ("PUT", "ready", None),
+        ("PUT", "ready/yes", b"yes"),
+        ("DELETE", "ready/yes", None),
+    ]
+    steps.append(("DELETE", "ready", None))
     while time.monotonic() < end:
         with suppress(OSError, http.client.HTTPException):
-            if swift.request("POST", "", headers={"X-Account-Meta-Ready": "yes"})[0] in (202, 204):
+            while steps and swift.request(steps[0][0], steps[0][1], data=steps[0][2])[0] in (201, 202, 204):
+                del steps[0]
+            if not steps:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"Swift's storage servers did not answer; logs in {swift.home}")
