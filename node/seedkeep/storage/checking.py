@@ -16,8 +16,7 @@ from pathlib import Path
 
 from seedkeep.core.errors import Error, NoSpace, NotFound
 from seedkeep.core.manifest import Manifest
-from seedkeep.engine.torrent import NO_SPACE
-from seedkeep.storage.layout import open_below, place_of
+from seedkeep.storage.layout import NO_SPACE, open_below, place_of
 
 _CHUNK = 1 << 20
 

@@ -16,6 +16,7 @@ Everything here blocks: call it in a thread.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -27,11 +28,12 @@ from pathlib import Path, PurePosixPath
 from seedkeep.core.errors import Error, InvalidInput, NoSpace
 from seedkeep.core.manifest import FileEntry, Manifest
 from seedkeep.core.metainfo import layers_length
-from seedkeep.engine.torrent import NO_SPACE
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 #: the documents beside a dataset's files
 DOCUMENTS = ("manifest", "layers", "pieces", "resume")
+#: what a full disk, quota or file-size limit says
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FOLLOW_NOT = os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -46,7 +46,7 @@ class Manager:
     """The datasets of one node.
 
     Args:
-        on_change: called when registrars should hear something soon (room was freed, a letter waits).
+        on_change: called when registrars should hear something soon: a place or room has become free.
         before_removal: called with a content id before its files go.
     """
 
@@ -107,6 +107,7 @@ class Manager:
         while holding := self._rooms.state.holdings.get(cid):
             try:
                 if not await self.way.step(holding):
+                    self._on_change()
                     return
                 pause, tries = self._rooms.patience.retry, 0
             except Error as error:
@@ -210,7 +211,6 @@ class Manager:
         attest = attest_fields(held.manifest, held.infohash_v1)
         letter = Letter(registrar, Errand.ATTEST, held.content_id, attest)
         await self._rooms.state.put_claims([claim], letters=[letter])
-        self._on_change()
         return True
 
     # --- leases ----------------------------------------------------------------------------------------
@@ -251,7 +251,6 @@ class Manager:
         if len(claims) > 1:
             letter = Letter(registrar, Errand.RELEASE, cid, {"reason": reason})
             await self._rooms.state.drop_claim(cid, registrar, letters=[letter])
-            self._on_change()
         else:
             await self.remove(cid, reason)
 

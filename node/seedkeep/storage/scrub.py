@@ -45,7 +45,7 @@ class Scrub:
         """Scrub for ever; to be cancelled."""
         while self._rooms.settings.scrub_rate > 0:
             due = self.next_due()
-            wait = _LOOK_AGAIN if due is None else due[0] - self._rooms.now()
+            wait = self._rooms.patience.tick if due is None else due[0] - self._rooms.now()
             if due is None or wait > 0:
                 await asyncio.sleep(min(max(wait, 0.05), _LOOK_AGAIN))
                 continue
@@ -90,14 +90,14 @@ class Scrub:
         return held is not None and held.phase is Phase.COMPLETE
 
     def _pacer(self, stop: threading.Event) -> Callable[[int], None]:
-        """Blocks the reading thread so that the budget holds over the file."""
+        """Blocks the reading thread so that the budget holds over the file (0: a scrub that was asked for)."""
         rate, began, done = self._rooms.settings.scrub_rate, time.monotonic(), 0
 
         def pace(count: int) -> None:
             nonlocal done
             done += count
             self.bytes_read += count
-            ahead = done / rate - (time.monotonic() - began)
+            ahead = done / rate - (time.monotonic() - began) if rate else 0.0
             if ahead > 0:
                 stop.wait(ahead)
 

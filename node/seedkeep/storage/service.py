@@ -99,6 +99,8 @@ class StorageManager:
         self._down = asyncio.Event()
         self._mode: Mode = "active"
         self._rooms: Rooms | None = None
+        self._failure: BaseException | None = None
+        self.links: list[Link] = []
 
     async def _probe_web_seed(self, url: str, manifest: Manifest, layers: bytes) -> Verdict:
         private = self.settings.private_web_seeds
@@ -123,7 +125,7 @@ class StorageManager:
             raise
 
     async def _assemble(self) -> None:
-        self.state = State(self.layout.database)
+        self.state = State(self.layout.database, on_letter=self._wake)
         await self.state.open()
         self._mode = _MODES.get(self.state.fact("mode"), "active")
         self.pledge = Pledge(
@@ -195,8 +197,6 @@ class StorageManager:
             self.problems.tell("node", f"The node stopped: {error!r}")
             self._failure = error
             self._down.set()
-
-    _failure: BaseException | None = None
 
     async def run(self) -> None:
         """Return once :meth:`down` was called, or everything was handed over after :meth:`drain`.
@@ -338,7 +338,6 @@ class StorageManager:
         async for event in self.engine.events():
             if isinstance(event, WebSeedDropped) and event.key in self.state.holdings:
                 await self.manager.way.report_web_seed(event.key, event.url, event.reason)
-                self._wake()
         # The stream ends when the engine closes, which only close() does.
         await asyncio.Event().wait()
 

@@ -50,11 +50,15 @@ class State:
 
     Every method that changes something returns once it is durable. Reads are from memory, but for the
     outbox.
+
+    Args:
+        on_letter: called when something new is in the outbox.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_letter: Callable[[], None] = lambda: None) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._path = path
+        self._on_letter = on_letter
         self._database: Database | None = None
         self._rows = Loaded()
 
@@ -88,6 +92,10 @@ class State:
             raise
         then()
         return result
+
+    def _announce(self, letters: tuple[Letter, ...]) -> None:
+        if letters:
+            self._on_letter()
 
     @property
     def holdings(self) -> Mapping[str, Holding]:
@@ -167,6 +175,7 @@ class State:
         def then() -> None:
             self._rows.holdings[holding.content_id] = holding
             self._rows.claims.update({(c.content_id, c.registrar): c for c in claims})
+            self._announce(letters)
 
         await self._do(lambda db: db.put_holding(holding, claims=claims, letters=letters), then)
 
@@ -184,6 +193,7 @@ class State:
             self._rows.holdings.pop(content_id, None)
             for pair in [p for p in self._rows.claims if p[0] == content_id]:
                 del self._rows.claims[pair]
+            self._announce(sent)
 
         await self._do(lambda db: db.drop_holding(content_id, letters=sent), then)
 
@@ -191,19 +201,23 @@ class State:
         """Add or renew claims on datasets that are there."""
         known = [c for c in claims if c.content_id in self.holdings]
         sent = tuple(letters)
+
+        def then() -> None:
+            self._rows.claims.update({(c.content_id, c.registrar): c for c in known})
+            self._announce(sent)
+
         if known or sent:
-            await self._do(
-                lambda db: db.put_claims(known, letters=sent),
-                lambda: self._rows.claims.update({(c.content_id, c.registrar): c for c in known}),
-            )
+            await self._do(lambda db: db.put_claims(known, letters=sent), then)
 
     async def drop_claim(self, content_id: str, registrar: str, *, letters: Iterable[Letter] = ()) -> None:
         """One registrar's claim is over; the dataset stays for the others."""
         sent = tuple(letters)
-        await self._do(
-            lambda db: db.drop_claim(content_id, registrar, letters=sent),
-            lambda: _forget(self._rows.claims, (content_id, registrar)),
-        )
+
+        def then() -> None:
+            self._rows.claims.pop((content_id, registrar), None)
+            self._announce(sent)
+
+        await self._do(lambda db: db.drop_claim(content_id, registrar, letters=sent), then)
 
     async def put_registrar(self, registrar: Acquaintance) -> None:
         """Remember a registrar's key and taint head."""
@@ -220,11 +234,15 @@ class State:
 
     async def drop_shared(self, content_id: str) -> None:
         """Forget a folder that was seeded in place."""
-        await self._do(lambda db: db.drop_shared(content_id), lambda: _forget(self._rows.shared, content_id))
+
+        def then() -> None:
+            self._rows.shared.pop(content_id, None)
+
+        await self._do(lambda db: db.drop_shared(content_id), then)
 
     async def post(self, *letters: Letter) -> None:
         """Put letters into the outbox."""
-        await self._do(lambda db: db.post(letters))
+        await self._do(lambda db: db.post(letters), lambda: self._announce(letters))
 
     async def letters(self, registrar: str) -> list[Letter]:
         """The oldest letters to one registrar, at most 100."""
@@ -233,7 +251,3 @@ class State:
     async def delivered(self, number: int) -> None:
         """A letter has arrived, or never will."""
         await self._do(lambda db: db.delivered(number))
-
-
-def _forget(rows: dict[Any, Any], key: Any) -> None:
-    rows.pop(key, None)
