@@ -201,7 +201,7 @@ def pages() -> dict[str, web.Response]:
         short(5, HOSTILE),
     ]
     figures = {"datasets": 18_204, "bytes": 912 * 10**12, "copies": 61_882, "nodes": 143}
-    find = {"suggestions": [], "asked": "", "site": SITE}
+    find: dict[str, Any] = {"suggestions": [], "asked": "", "site": SITE}
     return {
         "home": page("home.html", site=SITE, figures=figures, records=recent, next="x", older=False),
         "home-empty": page(

@@ -62,7 +62,8 @@ BARRIERS = """
 
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
-    async with TestServer(application()) as running:
+    running = TestServer(application())
+    async with running:
         yield running
 
 
