@@ -568,7 +568,7 @@ async def test_points_to_continue_from_are_kept_while_a_large_file_is_read(
     root = write(tmp_path / "data", {"a": 300_001, "big": 40 * MIB})
     found = await ingest(root, checkpoint=tmp_path / "cp")
     assert_right(found)
-    assert (tmp_path / "cp").read_bytes().count(b'"part"') > 20
+    assert (tmp_path / "cp").read_bytes().count(b'"part"') >= 20
 
 
 async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -594,6 +594,34 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
     found = await ingest(root, checkpoint=cp, progress=seen.append, workers=2)
     assert seen[-1].bytes_kept > 0
     assert_right(found)
+
+
+async def test_interrupted_at_the_terminal_it_ends_at_once_and_goes_on_later(tmp_path: Path) -> None:
+    root = write(tmp_path / "data", {f"f{i:03d}": MIB for i in range(150)})
+    settle(root)
+    cp = tmp_path / "cp"
+    script = (
+        "import asyncio, sys; from pathlib import Path; from seedkeep.ingest.run import ingest\n"
+        "say = lambda state: print(state.bytes_done, flush=True)\n"
+        "try: asyncio.run(ingest(Path(sys.argv[1]), checkpoint=Path(sys.argv[2]), progress=say, workers=2))\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(root), str(cp), stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if int(line) > 40 * MIB:
+            break
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
+    _, complaints = await process.communicate()
+    assert time.monotonic() - began < 3
+    assert (process.returncode, complaints) == (130, b"")
+    seen: list[Progress] = []
+    assert_right(await ingest(root, checkpoint=cp, progress=seen.append))
+    assert seen[-1].bytes_kept > 20 * MIB
 
 
 async def test_a_worker_that_dies_is_an_error_and_what_was_done_is_kept(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class _Journal:
                 return bool(record["type"] == _TYPE and record["v"] == _VERSION)
             for row in record.get("files", []):
                 found, (read_at, md5, sha256, root, layer) = Found(*row[:6]), row[6:]
-                hashed = Hashed(found.path, read_at, md5, sha256, root, base64.b64decode(layer))
+                hashed = Hashed(
+                    found.path, read_at, md5, sha256, root, base64.b64decode(layer) if layer else b""
+                )
                 self._files[found.path] = (found, hashed)
                 self._parts.pop(found.path, None)
             if "part" in record:

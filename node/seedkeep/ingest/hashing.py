@@ -36,7 +36,9 @@ from seedkeep.ingest.streams import PieceStream, TreeStream
 #: files at least this large get lanes
 LARGE = 32 << 20
 _READ = 1 << 20
-_BUFFERS = 8
+# Of a large file: 16 MiB on their way, so that the lanes seldom wait for each other.
+_BLOCK = 2 << 20
+_BLOCKS = 8
 _PART_SECONDS = 4.0
 # How long a stop waits for the next place where a large file can be continued.
 _STOP_SECONDS = 1.0
@@ -201,14 +203,14 @@ def _hash_large(
     md5 = digests.md5(part.md5 if part else None)
     sha256 = digests.sha256(part.sha256 if part else None)
     tree = TreeStream(file.size, setup.piece_length, part.layer if part else b"")
-    align = max(setup.piece_length, _READ)
+    align = max(setup.piece_length, _BLOCK)
     can_continue = isinstance(md5, digests.PortableDigest) and isinstance(sha256, digests.PortableDigest)
     saved = time.monotonic()
     stop_by = 0.0
     with _opened(setup, file) as fd, _Ring([md5.update, sha256.update, pieces.update, tree.update]) as ring:
-        for at in range(part.offset if part else 0, file.size, _READ):
+        for at in range(part.offset if part else 0, file.size, _BLOCK):
             buffer = ring.free()
-            block = buffer[: min(_READ, file.size - at)]
+            block = buffer[: min(_BLOCK, file.size - at)]
             _fill(fd, block, file, at)
             ring.push(buffer, block)
             now = time.monotonic()
@@ -238,8 +240,8 @@ class _Ring:
 
     def __init__(self, lanes: Sequence[Callable[[memoryview], None]]) -> None:
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        for _ in range(_BUFFERS):
-            self._free.put(memoryview(bytearray(_READ)))
+        for _ in range(_BLOCKS):
+            self._free.put(memoryview(bytearray(_BLOCK)))
         self._queues: list[queue.SimpleQueue[tuple[memoryview, memoryview] | None]] = []
         self._threads: list[threading.Thread] = []
         self._left: dict[int, int] = {}
@@ -295,6 +297,6 @@ class _Ring:
 
     def drain(self) -> None:
         """Wait until every lane has seen every block."""
-        held = [self.free() for _ in range(_BUFFERS)]
+        held = [self.free() for _ in range(_BLOCKS)]
         for buffer in held:
             self._free.put(buffer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from seedkeep.core.manifest import FileEntry, Manifest, piece_length
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.paths import printable
 from seedkeep.ingest import checkpoint as journal
-from seedkeep.ingest.jobs import Hashed, PartDone, Read, RunDone, Setup
+from seedkeep.ingest.jobs import Hashed, PartDone, PiecesJob, Read, RunDone, RunJob, Setup
 from seedkeep.ingest.plan import PieceTable, plan_pieces, plan_runs
 from seedkeep.ingest.pool import Message, Pool, StoppedEarly, StopSignal
 from seedkeep.ingest.scan import Scan, scan
@@ -201,22 +201,22 @@ class _Run:
             if time.monotonic() - self._reported >= _REPORT_SECONDS:
                 self._tell(found)
 
-        runs = plan_runs(
-            found.files, kept.files.keys(), kept.parts, piece_length=length, workers=self._workers
-        )
-        if not runs and not table.missing():
-            return
-        todo_bytes = found.bytes - self._bytes
-        small = todo_bytes <= _THREADS_BYTES and len(found.files) - self._files <= _THREADS_FILES
-        count = max(1, min(self._workers, len(runs) + len(table.missing())))
-        # One run keeps its lanes busy in this process as well as in another one.
+        def do(phase: str, jobs: Sequence[RunJob | PiecesJob]) -> None:
+            if not jobs:
+                return
+            self._phase = phase
+            count = min(self._workers, len(jobs))
+            files = sum(len(job.files) for job in jobs)
+            size = sum(job.files[-1].end - job.files[0].start for job in jobs)
+            # One job keeps its lanes busy in this process as well as in another one.
+            processes = count > 1 and (size > _THREADS_BYTES or files > _THREADS_FILES)
+            with Pool(setup, count, processes=processes) as pool:
+                pool.run(jobs, take, idle, self._stop)
+
         setup = Setup(str(found.root), length, found.single)
-        with Pool(setup, count, processes=not small and count > 1) as pool:
-            self._phase = "hashing"
-            pool.run(runs, take, idle, self._stop)
-            self._phase = "pieces"
-            rest = plan_pieces(found.files, table, total=found.bytes, piece_length=length)
-            pool.run(rest, take, idle, self._stop)
+        done = kept.files.keys()
+        do("hashing", plan_runs(found.files, done, kept.parts, piece_length=length, workers=self._workers))
+        do("pieces", plan_pieces(found.files, table, total=found.bytes, piece_length=length))
 
     def _put_together(self, found: Scan, table: PieceTable) -> Ingested:
         entries = []
