@@ -56,7 +56,7 @@ async def test_kill_9_at_random_moments_loses_nothing_and_never_exceeds_the_pled
             if node.state.holdings[holding.content_id].phase is Phase.COMPLETE:
                 assert await node.scrub.scrub(holding.content_id)
                 assert is_whole(node.layout.root, BY_ID[holding.content_id])
-        # What was being removed goes; what was on its way is refused, for copies are enough, and goes as well.
+        # What was being removed goes; what was on its way is refused, for copies are enough, and goes too.
         await world.until(lambda: not held(node, Phase.REMOVING))
         known = set(node.state.holdings)
         strangers = [p.name for p in (node.layout.root / "data").iterdir() if p.name[:64] not in known]

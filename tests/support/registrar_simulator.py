@@ -1,9 +1,9 @@
 """A registrar in memory that signs on demand, for fast tests of storage managers, honest and hostile.
 
 It answers like ``docs/protocol.md`` says, through :class:`SimulatedClient`, which has the face of
-:class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another taint head),
-``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty`` (never hold an answer
-back), ``blind`` (offer datasets although a file in them is tainted).
+:class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another taint
+head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty`` (never hold an
+answer back), ``blind`` (offer datasets although a file in them is tainted).
 """
 
 from __future__ import annotations
@@ -379,7 +379,7 @@ class SimulatedClient:
         self.sim.changed()
         return a.outcome, detail
 
-    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:  # noqa: A002
+    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:
         await self._up()
         said = Removal(taint, content_id, bytes, self._node, utc(self.sim.now()))
         self.sim.receipts.append(Removal.parse(said.sign(self.key)))
