@@ -1,9 +1,9 @@
 """A registrar in memory that signs on demand, for fast tests of storage managers, honest and hostile.
 
 It answers like ``docs/protocol.md`` says, through :class:`SimulatedClient`, which has the face of
-:class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another taint
-head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty`` (never hold an
-answer back), ``blind`` (offer datasets although a file in them is tainted).
+:class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another
+taint head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty``
+(never hold an answer back), ``blind`` (offer datasets although a file in them is tainted).
 """
 
 from __future__ import annotations
