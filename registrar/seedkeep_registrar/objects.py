@@ -129,6 +129,8 @@ class ObjectStore:
 
             await asyncio.to_thread(finish)
             return True
+        except (TimeoutError, ConnectionError):  # the sender's, though they are OSErrors too
+            raise
         except OSError as error:
             raise Unavailable(
                 f"the registrar could not store an object: {error.strerror}", hint="Try again later."

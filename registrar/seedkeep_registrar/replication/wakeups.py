@@ -38,6 +38,11 @@ class Wakeups:
             if not events:
                 del self._waiting[node]
 
+    @property
+    def nodes_waiting(self) -> frozenset[str]:
+        """Keys of the nodes whose heartbeats are being held back."""
+        return frozenset(self._waiting)
+
     def wake(self, nodes: Iterable[str]) -> None:
         """Let these nodes look again at what there is for them."""
         for node in nodes:
