@@ -35,11 +35,20 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
+    """A torrent is gone, its last byte written and its files closed."""
+
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
+    handle: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The files that are wanted have changed."""
+
     handle: Any
 
 
@@ -50,7 +59,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """Everything written so far has left libtorrent's cache (or, after a removal, its files are closed)."""
+    """Everything written so far has left libtorrent's cache."""
 
     handle: Any
 
@@ -94,32 +103,11 @@ class Banned:
 
 
 @dataclass(frozen=True, slots=True)
-class WebSeedError:
-    """A web seed, or a redirect target, answered something unusable."""
+class PieceDone:
+    """A piece is verified and handed to the disk."""
 
     handle: Any
-    url: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerError:
-    """A connection broke the protocol; for web seeds this is the only sign of an ignored ``Range``."""
-
-    handle: Any
-    address: str
-    port: int
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """The web-seed connections that are open, and the bytes they have brought so far."""
-
-    handle: Any
-    web_endpoints: frozenset[tuple[str, int]]
-    web_received: int
+    piece: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +121,7 @@ Alert = (
     | Added
     | Removed
     | Checked
+    | Chosen
     | Finished
     | Flushed
     | Stopped
@@ -140,9 +129,7 @@ Alert = (
     | ResumeData
     | HashFailed
     | Banned
-    | WebSeedError
-    | PeerError
-    | Connections
+    | PieceDone
     | Dropped
 )
 
@@ -179,28 +166,13 @@ def _banned(alert: Any) -> Alert:
     return Banned(alert.handle, *alert.ip)
 
 
-def _web_seed(alert: Any) -> Alert:
-    return WebSeedError(alert.handle, alert.server_url(), alert.error_message())
-
-
-def _peer_error(alert: Any) -> Alert | None:
-    if alert.error.category().name() != "libtorrent":
-        return None
-    address, port = alert.ip
-    return PeerError(alert.handle, address, port, alert.error.value(), alert.error.message())
-
-
-def _connections(alert: Any) -> Alert:
-    web = [peer for peer in alert.peer_info if peer.connection_type == peer.web_seed]
-    return Connections(alert.handle, frozenset(peer.ip for peer in web), sum(p.total_download for p in web))
-
-
 _COPY: dict[str, Callable[[Any], Alert | None]] = {
     "listen_succeeded_alert": _listening,
     "listen_failed_alert": _listen_failed,
     "add_torrent_alert": _added,
     "torrent_removed_alert": lambda a: Removed(key_of(a.info_hashes)),
     "torrent_checked_alert": lambda a: Checked(a.handle),
+    "file_prio_alert": lambda a: Chosen(a.handle),
     "torrent_finished_alert": lambda a: Finished(a.handle),
     "cache_flushed_alert": lambda a: Flushed(a.handle),
     "file_error_alert": _file_error,
@@ -209,9 +181,7 @@ _COPY: dict[str, Callable[[Any], Alert | None]] = {
     "save_resume_data_failed_alert": lambda a: ResumeData(a.handle, None),
     "hash_failed_alert": lambda a: HashFailed(a.handle, a.piece_index),
     "peer_ban_alert": _banned,
-    "url_seed_alert": _web_seed,
-    "peer_error_alert": _peer_error,
-    "peer_info_alert": _connections,
+    "piece_finished_alert": lambda a: PieceDone(a.handle, a.piece_index),
     "alerts_dropped_alert": lambda a: Dropped(),
 }
 

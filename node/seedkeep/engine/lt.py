@@ -14,17 +14,19 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import libtorrent
 
 from seedkeep.core.errors import Error, HostileMetainfo, InvalidInput, NotFound
 from seedkeep.engine import alerts as al
+from seedkeep.engine.feeder import Feeder
 from seedkeep.engine.metainfo_check import require_same_files
 from seedkeep.engine.model import Engine, EngineEvent, EngineSettings, TorrentSpec, TorrentStatus
 from seedkeep.engine.reactions import Reactions
 from seedkeep.engine.session_settings import choose_ports, session_settings
+from seedkeep.engine.subscribers import Subscribers
 from seedkeep.engine.torrent import Torrent
-from seedkeep.engine.web_seed_watch import WebSeedWatch
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +53,13 @@ class LibtorrentEngine:
         self._settings = settings
         self._session: Any = None
         self._closed = False
-        self._held = False
         self._port = 0
-        self._reactions = Reactions(self._own)
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._subscribers = Subscribers()
+        self._feeder = Feeder(settings, self._subscribers, _progress)
+        self._reactions = Reactions(self._subscribers, self._feeder)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._adding: dict[str, asyncio.Future[al.Added]] = {}
         self._removing: dict[str, asyncio.Future[None]] = {}
-        self._closing_files: dict[Any, asyncio.Future[None]] = {}
         self._listening: asyncio.Future[int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake: tuple[socket.socket, socket.socket] | None = None
@@ -73,8 +75,11 @@ class LibtorrentEngine:
         self._wake = socket.socketpair()
         for end in self._wake:
             end.setblocking(False)
+        self._feeder.start()
         pack = session_settings(self._settings, listen, int(MASK))
         self._session = await asyncio.to_thread(lt.session, pack)
+        if self._settings.down_limit or self._settings.up_limit:
+            self._limit_everyone()
         self._session.set_alert_fd(self._wake[1].fileno())
         loop.add_reader(self._wake[0].fileno(), self._on_wake)
         self._on_wake()
@@ -94,6 +99,7 @@ class LibtorrentEngine:
             return {}
         self._closed = True
         saved: Mapping[str, bytes] = {}
+        await self._feeder.close()
         if self._session is not None:
             self._session.pause()
             with contextlib.suppress(TimeoutError):
@@ -110,7 +116,6 @@ class LibtorrentEngine:
         """Drop the session in a thread (its destructor waits for the last trackers), then the sockets."""
         if self._wake is not None:
             asyncio.get_running_loop().remove_reader(self._wake[0].fileno())
-        self._closing_files.clear()
         if self._session is not None:
             holder, self._session = [self._session], None
             await asyncio.to_thread(holder.clear)
@@ -135,12 +140,9 @@ class LibtorrentEngine:
         async with self._locks.setdefault(spec.key, asyncio.Lock()):
             torrent = self._reactions.get(spec.key)
             if torrent is not None:
-                self._renew_spec(torrent, spec)
+                await self._renew_spec(torrent, spec)
                 return
-            if len(spec.metainfo) > SMALL_METAINFO:
-                params = await asyncio.to_thread(self._load, spec)
-            else:
-                params = self._load(spec)
+            params = await self._loaded(spec)
             answer: asyncio.Future[al.Added] = asyncio.get_running_loop().create_future()
             self._adding[spec.key] = answer
             try:
@@ -154,6 +156,11 @@ class LibtorrentEngine:
             if added.error:
                 raise HostileMetainfo(f"libtorrent refuses {params.ti.name()!r}: {added.error}.")
             self._register(spec, params.ti, added.handle)
+
+    async def _loaded(self, spec: TorrentSpec) -> Any:
+        if len(spec.metainfo) > SMALL_METAINFO:
+            return await asyncio.to_thread(self._load, spec)
+        return self._load(spec)
 
     def _load(self, spec: TorrentSpec) -> Any:
         """``add_torrent_params``; every address, tracker and web seed comes from the spec alone."""
@@ -178,38 +185,34 @@ class LibtorrentEngine:
         params.save_path = str(spec.save_path)
         params.trackers = list(spec.trackers)
         params.tracker_tiers = [0] * len(spec.trackers)
-        params.url_seeds = list(spec.web_seeds)
+        # Never libtorrent's: see web_seed_feed.
+        params.url_seeds = []
         params.peers = [(_address(host), port) for host, port in spec.peers]
         flags = params.flags & ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
         if spec.complete:
             params.have_pieces = [True] * ti.num_pieces()
-        if spec.wanted is not None:
-            params.file_priorities = _priorities(layout, real, spec.wanted)
-        # Wait after the check, so that what was on disk can be told from what arrives.
-        params.flags = flags | lt.torrent_flags.stop_when_ready | lt.torrent_flags.duplicate_is_error
+        params.file_priorities = _priorities(layout, real, spec.wanted)
+        params.flags = flags | lt.torrent_flags.duplicate_is_error
         return params
 
     def _register(self, spec: TorrentSpec, ti: Any, handle: Any) -> None:
-        torrent = Torrent(spec.key, ti.name(), ti.num_files(), handle, unsaved=spec.resume is None)
+        torrent = Torrent(spec.key, ti.name(), handle, spec.wanted, unsaved=spec.resume is None)
         if spec.web_seeds:
-            torrent.watch = self._watch(spec.web_seeds)
+            self._feeder.add(torrent, spec.metainfo, spec.web_seeds)
         self._reactions.register(torrent)
         handle.post_status()
 
-    def _watch(self, urls: tuple[str, ...]) -> WebSeedWatch:
-        s = self._settings
-        return WebSeedWatch(urls, retry=s.web_seed_retry, tries=s.web_seed_tries, stall=s.stall)
-
-    def _renew_spec(self, torrent: Torrent, spec: TorrentSpec) -> None:
+    async def _renew_spec(self, torrent: Torrent, spec: TorrentSpec) -> None:
         """Take up what is new in the spec of a torrent that is already there."""
+        if spec.wanted != torrent.wanted:
+            params = await self._loaded(spec)
+            torrent.wanted = spec.wanted
+            torrent.choose()
+            torrent.handle.prioritize_files(params.file_priorities)
         for url in spec.trackers:
             torrent.handle.add_tracker({"url": url, "tier": 0})
-        if spec.web_seeds and torrent.watch is None:
-            torrent.watch = self._watch(())
-        for url in spec.web_seeds:
-            if torrent.watch is not None and url not in torrent.watch.urls:
-                torrent.watch.add(url)
-                torrent.handle.add_url_seed(url)
+        if spec.web_seeds and not torrent.complete:
+            self._feeder.add(torrent, spec.metainfo, spec.web_seeds)
         for host, port in spec.peers:
             torrent.handle.connect_peer((_address(host), port))
 
@@ -219,29 +222,26 @@ class LibtorrentEngine:
         async with self._locks.setdefault(key, asyncio.Lock()):
             torrent = self._reactions.forget(key)
             if torrent is None:
-                self._locks.pop(key, None)
                 return
             torrent.release(NotFound(f"{torrent.name!r} was removed."))
-            loop = asyncio.get_running_loop()
-            gone: asyncio.Future[None] = loop.create_future()
-            closed: asyncio.Future[None] = loop.create_future()
-            self._removing[key], self._closing_files[torrent.handle] = gone, closed
+            await self._feeder.stop(torrent)
+            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._removing[key] = gone
             try:
                 self._session.remove_torrent(torrent.handle)
+                # Comes after its last write and the closing of its files.
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await asyncio.gather(gone, closed)
+                    await gone
             except TimeoutError:
                 log.warning("libtorrent did not confirm that %s is closed", key)
             finally:
                 self._removing.pop(key, None)
-                self._closing_files.pop(torrent.handle, None)
-                self._locks.pop(key, None)
 
     def status(self, key: str) -> TorrentStatus:
-        return self._get(key).status(all_held=self._held)
+        return self._get(key).status(all_held=self._reactions.all_held)
 
     def statuses(self) -> list[TorrentStatus]:
-        return [torrent.status(all_held=self._held) for torrent in self._reactions.torrents()]
+        return [torrent.status(all_held=self._reactions.all_held) for torrent in self._reactions.torrents()]
 
     async def wait_complete(self, key: str) -> None:
         torrent = self._get(key)
@@ -253,6 +253,7 @@ class LibtorrentEngine:
     async def pause(self, key: str) -> None:
         torrent = self._get(key)
         torrent.held = True
+        await self._feeder.stop(torrent)
         torrent.handle.pause()
 
     async def resume(self, key: str) -> None:
@@ -263,22 +264,22 @@ class LibtorrentEngine:
 
     async def pause_all(self) -> None:
         self._running()
-        self._held = True
+        self._reactions.all_held = True
         self._session.pause()
 
     async def resume_all(self) -> None:
         self._running()
-        self._held = False
+        self._reactions.all_held = False
         self._session.resume()
 
     async def recheck(self, key: str) -> None:
         torrent = self._get(key)
         if torrent.failure is not None:
             raise torrent.failure
-        torrent.unsettle()
+        torrent.check_again()
         torrent.handle.set_flags(lt.torrent_flags.stop_when_ready)
         torrent.handle.force_recheck()
-        # A paused torrent is never checked; stop_when_ready pauses it again.
+        # A paused torrent is never checked; stop_when_ready pauses it again, and so lets us see the result.
         torrent.handle.resume()
         await _wait_in(torrent.check_waiters)
 
@@ -286,11 +287,21 @@ class LibtorrentEngine:
         self._get(key).handle.connect_peer((_address(host), port))
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        return self._reactions.subscribers.subscribe()
+        return self._subscribers.subscribe()
 
     def set_limits(self, *, down: int = 0, up: int = 0) -> None:
         self._running()
+        self._feeder.limit.set(down)
         self._session.apply_settings({"download_rate_limit": down, "upload_rate_limit": up})
+        self._limit_everyone()
+
+    def _limit_everyone(self) -> None:
+        """By default peers in local networks are in a class of their own, without limits."""
+        group = 1 << lt.session.global_peer_class_id
+        everyone = lt.ip_filter()
+        everyone.add_rule("0.0.0.0", "255.255.255.255", group)  # noqa: S104 (a filter, no socket)
+        everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", group)
+        self._session.set_peer_class_filter(everyone)
 
     def _running(self) -> None:
         if self._session is None or self._closed:
@@ -349,15 +360,13 @@ class LibtorrentEngine:
                     _answer(self._adding.get(key), alert)
                 case al.Removed(key=key):
                     _answer(self._removing.get(key), None)
-                case al.Flushed(handle=handle) if handle in self._closing_files:
-                    _answer(self._closing_files[handle], None)
                 case al.Listening(port=port):
                     _answer(self._listening, port)
                 case al.ListenFailed(reason=reason):
                     self._own(self._listening_failed(reason))
                 case _:
                     self._reactions.react(alert, asyncio.get_running_loop().time())
-                    if isinstance(alert, al.Checked | al.Finished):
+                    if isinstance(alert, al.Checked | al.Chosen | al.Finished):
                         self._ask_statuses()
 
     async def _listening_failed(self, reason: str) -> None:
@@ -374,7 +383,7 @@ class LibtorrentEngine:
         while True:
             await asyncio.sleep(TICK)
             self._ask_statuses()
-            self._reactions.tick(loop.time(), all_held=self._held)
+            self._reactions.tick(loop.time())
 
 
 def _answer(waiter: asyncio.Future[Any] | None, value: object) -> None:
@@ -405,6 +414,11 @@ def _encode_resume(params: Any) -> bytes:
     return bytes(lt.bencode(resume))
 
 
+def _progress(handle: Any) -> tuple[list[bool], list[int]]:
+    """Blocks until libtorrent's network thread answers."""
+    return list(handle.status(lt.torrent_handle.query_pieces).pieces), list(handle.get_piece_priorities())
+
+
 def _with_resume(params: Any, spec: TorrentSpec) -> Any:
     """``params`` with what resume data tells of the disk, unless it is damaged or another torrent's."""
     try:
@@ -417,8 +431,10 @@ def _with_resume(params: Any, spec: TorrentSpec) -> Any:
     return resumed
 
 
-def _priorities(layout: Any, real: list[int], wanted: frozenset[int]) -> list[int]:
+def _priorities(layout: Any, real: list[int], wanted: frozenset[int] | None) -> list[int]:
     """libtorrent's file priorities (pad files count there) from indexes into the manifest."""
+    if wanted is None:
+        return [4] * layout.num_files()
     if wanted and not (min(wanted) >= 0 and max(wanted) < len(real)):
         raise InvalidInput(f"There are {len(real)} files; number {max(wanted)} is not one of them.")
     chosen = {real[index] for index in wanted}

@@ -227,7 +227,7 @@ class MemoryEngine:
         torrent = self._get(key)
         await _stop(torrent)
         torrent.checked, torrent.announced = False, False
-        torrent.have = await asyncio.to_thread(_verified, torrent, None)
+        torrent.have = await asyncio.to_thread(_hashed, torrent)
         torrent.checked = torrent.unsaved = True
         torrent.work = asyncio.create_task(self._work(torrent))
 
@@ -266,7 +266,7 @@ class MemoryEngine:
 
     async def _work(self, t: _Torrent) -> None:
         if not t.checked:
-            t.have = await asyncio.to_thread(_verified, t, t.spec.resume)
+            t.have = await asyncio.to_thread(_already_there, t)
             t.checked = True
             self._swarm.changed()
         while True:
@@ -359,14 +359,18 @@ def _wake(torrent: _Torrent, error: Error | None) -> None:
             waiter.set_exception(error)
 
 
-def _verified(t: _Torrent, resume: bytes | None) -> set[int]:
-    """The files that are whole: believed (``complete``, resume data of the right sizes) or hashed."""
-    everything = set(range(len(t.meta.files)))
-    if resume is not None or (t.spec.complete and not t.checked):
-        told = json.loads(resume)["have"] if resume is not None else sorted(t.wanted)
+def _already_there(t: _Torrent) -> set[int]:
+    """The files that are whole: believed (``complete``, or resume data of the right sizes) or hashed."""
+    resume = t.spec.resume
+    if resume is not None or t.spec.complete:
+        told = json.loads(resume)["have"] if resume is not None else t.wanted
         if all(_size(t.path(index)) == t.meta.files[index].size for index in told):
             return set(told)
-    return {index for index in everything if _is_good(t.meta, index, t.path(index))}
+    return _hashed(t)
+
+
+def _hashed(t: _Torrent) -> set[int]:
+    return {index for index in range(len(t.meta.files)) if _is_good(t.meta, index, t.path(index))}
 
 
 def _size(path: Path) -> int:

@@ -41,7 +41,8 @@ class TorrentSpec:
         save_path: the folder that holds ``<name>``.
         key: content id (64 lower hex) or v1 info-hash (40 lower hex); must be that of ``metainfo``.
         trackers: announce URLs, one tier; those inside ``metainfo`` are not used.
-        web_seeds: BEP 19 base URLs ending in "/"; those inside ``metainfo`` are not used.
+        web_seeds: BEP 19 http(s) base URLs ending in "/", used until the torrent is complete (after a
+            ``recheck`` that finds rot: ``add`` again). Those inside ``metainfo`` are not used.
         peers: (host, port) to try at once.
         resume: opaque bytes from :meth:`Engine.save_resume`. Data of another torrent, or older than
             the files, is ignored and the disk is hashed.
@@ -67,10 +68,8 @@ class TorrentStatus:
 
     ``have`` of ``wanted`` bytes are verified and on disk (blocks of unfinished pieces count too).
     ``peers`` counts connections to peers, ``seeds`` those that have everything; web seeds are in
-    neither. ``peers_bytes`` and ``web_seed_bytes`` are what arrived since :meth:`Engine.add`,
-    including what was thrown away (wrong or sent twice). ``peers_bytes`` is exact; ``web_seed_bytes`` is
-    what is left of the growth of ``have`` plus the waste, exact once complete but for blocks
-    that a closing connection cut in half (under 16 KiB each, counted for peers and missing here).
+    neither. ``peers_bytes`` and ``web_seed_bytes`` are the payload that arrived since :meth:`Engine.add`,
+    exact, including what was thrown away (wrong, or sent by two).
     """
 
     key: str
@@ -143,12 +142,14 @@ class EngineSettings:
     Attributes:
         listen: "address:port" pairs, comma separated; port 0 lets the system choose.
         utp: also speak uTP (kinder to other traffic, several times slower on a LAN). TCP is always on.
-        private_web_seeds: allow web seeds, and redirects of theirs, that point into private or
-            loopback networks. Off, a public web seed cannot make this machine ask its neighbours.
-        connections: most peers over all torrents. web_seed_connections: per torrent.
-        web_seed_retry: seconds before a web seed that failed is tried again; doubles up to 60 s.
-        web_seed_tries: failures in a row, none of them with a byte gained, before it is dropped.
-        stall: seconds without a byte after which silent web seeds are taken up anew.
+        private_web_seeds: allow web seeds, and redirects of theirs, that lead into private or loopback
+            networks. Off, a record cannot make this machine ask its neighbours.
+        connections: most peers over all torrents.
+        web_seed_connections: requests at a time per torrent, over all its web seeds.
+        web_seed_retry: seconds before a web seed that failed is asked again; doubles up to 60 s.
+        web_seed_tries: failures in a row, none of them with a piece gained, that are survived; one more
+            and it is dropped.
+        stall: seconds without a byte after which a request to a web seed counts as failed.
         verify_https: check certificates of trackers and web seeds.
     """
 
@@ -160,14 +161,14 @@ class EngineSettings:
     down_limit: int = 0
     up_limit: int = 0
     connections: int = 500
-    web_seed_connections: int = 8
+    web_seed_connections: int = 4
     upload_slots: int = 64
     hashing_threads: int = 2
     user_agent: str = "seedkeep/0.1"
     private_web_seeds: bool = False
     verify_https: bool = True
     web_seed_retry: float = 1.0
-    web_seed_tries: int = 5
+    web_seed_tries: int = 8
     stall: float = 20.0
 
 

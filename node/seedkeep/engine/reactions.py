@@ -1,47 +1,29 @@
 """What the engine does when libtorrent reports something: the torrents, their waiters, their events.
 
-Knows libtorrent's handles only as things that can be told to pause, flush, or swap a web seed.
+Knows libtorrent's handles only as things that can be told to go on, pause, or flush.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from seedkeep.core.errors import Error, NoSpace
 from seedkeep.engine import alerts as al
-from seedkeep.engine.model import Completed, Failed, PeerBanned, PieceRejected, Resync, WebSeedDropped
+from seedkeep.engine.feeder import Feeder
+from seedkeep.engine.model import Completed, Failed, PeerBanned, PieceRejected, Resync
 from seedkeep.engine.subscribers import Subscribers
 from seedkeep.engine.torrent import Torrent, counters_of, disk_failure
-from seedkeep.engine.web_seed_watch import Drop, Renew
-
-log = logging.getLogger(__name__)
-
-#: protocol errors that only a web seed can make, by libtorrent's error number
-WEB_SEED_ERRORS = {
-    84: "it redirects to nowhere",
-    85: "it redirects to nowhere",
-    87: "it ignores or misreads byte ranges",
-    88: "it does not say how long its answers are",
-    150: "it does not speak HTTP",
-    151: "it redirects to nowhere",
-}
 
 
 class Reactions:
-    """The torrents of one session.
+    """The torrents of one session."""
 
-    Args:
-        own: starts a task that the engine cancels and awaits when it closes.
-    """
-
-    def __init__(self, own: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        self.subscribers = Subscribers()
-        self._own = own
+    def __init__(self, subscribers: Subscribers, feeder: Feeder) -> None:
+        self._subscribers = subscribers
+        self._feeder = feeder
+        self.all_held = False
         self._by_key: dict[str, Torrent] = {}
         self._by_handle: dict[Any, Torrent] = {}
         self._moving: set[Torrent] = set()
@@ -67,7 +49,7 @@ class Reactions:
         """Wake every waiter with ``error``, end every subscription, forget everything."""
         for torrent in self._by_key.values():
             torrent.release(error)
-        self.subscribers.end()
+        self._subscribers.end()
         self._by_key.clear()
         self._by_handle.clear()
         self._moving.clear()
@@ -89,6 +71,10 @@ class Reactions:
 
     def _react_to(self, torrent: Torrent, alert: al.Alert, now: float) -> None:
         match alert:
+            case al.Checked():
+                torrent.rechecking = False
+            case al.Chosen():
+                torrent.choosing = False
             case al.Flushed() if torrent.flushing:
                 self._completed(torrent)
             case al.Stopped(code=code, reason=reason, path=path):
@@ -100,38 +86,41 @@ class Reactions:
                 for waiter in waiting:
                     if not waiter.done():
                         waiter.set_result(data)
+            case al.PieceDone(piece=piece):
+                if torrent.feed is not None:
+                    torrent.feed.piece_done(piece)
+                elif torrent.feed_task is not None:
+                    torrent.done_pieces.add(piece)
             case al.HashFailed(piece=piece):
-                self.subscribers.publish(PieceRejected(torrent.key, piece))
+                self._subscribers.publish(PieceRejected(torrent.key, piece))
+                if torrent.feed is not None:
+                    torrent.feed.piece_failed(piece)
             case al.Banned(address=address, port=port):
-                self._own(self._banned(torrent, address, port))
-            case al.WebSeedError(url=url, reason=reason):
-                self._web_seed_failed(torrent, _original(torrent, url), f"it answered {reason}", now)
-            case al.PeerError(code=code, address=address, port=port) if code in WEB_SEED_ERRORS:
-                self._own(self._misbehaved(torrent, address, port, WEB_SEED_ERRORS[code], now))
-            case al.Connections(web_endpoints=endpoints, web_received=received):
-                torrent.web_connections, torrent.web_received = len(endpoints), received
-                torrent.web_endpoints.update(endpoints)
+                self._subscribers.publish(PeerBanned(torrent.key, f"{address}:{port}"))
 
     def _take(self, torrent: Torrent, status: Any, now: float) -> None:
+        if torrent.rechecking or torrent.choosing:
+            return
+        before = torrent.peers_bytes
         torrent.take(counters_of(status))
         c = torrent.counters
+        self._feeder.limit.charge(c.peers_payload - before)
         if not c.checking and not torrent.ready:
             self._settle(torrent)
         if not torrent.ready:
             return
-        torrent.measure(now)
-        if torrent.rate:
-            self._moving.add(torrent)
+        self._moving.add(torrent)
         if not c.finished:
             torrent.complete = torrent.flushing = False
+            self._tend(torrent)
         elif not torrent.complete and not torrent.flushing:
             torrent.flushing = True
             # libtorrent counts what is in its cache; readers of the files must not see holes.
             torrent.handle.flush_cache()
 
     def _settle(self, torrent: Torrent) -> None:
-        """The check is done: count from here, and go on unless the owner paused it."""
-        torrent.settle()
+        """The check is done: go on unless the owner paused it."""
+        torrent.ready = True
         for waiter in torrent.check_waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -140,9 +129,9 @@ class Reactions:
 
     def _completed(self, torrent: Torrent) -> None:
         torrent.flushing, torrent.complete, torrent.unsaved = False, True, True
-        torrent.web_connections = 0
+        self._feeder.complete(torrent)
         torrent.release(None, checks=False)
-        self.subscribers.publish(Completed(torrent.key))
+        self._subscribers.publish(Completed(torrent.key))
 
     def _fail(self, torrent: Torrent, error: Error) -> None:
         if torrent.failure is not None:
@@ -150,106 +139,26 @@ class Reactions:
         torrent.failure = error
         # libtorrent would keep its connections and discard what they bring.
         torrent.handle.pause()
+        self._tend(torrent)
         torrent.release(error)
-        self.subscribers.publish(Failed(torrent.key, error.what, isinstance(error, NoSpace)))
+        self._subscribers.publish(Failed(torrent.key, error.what, isinstance(error, NoSpace)))
 
     def _resync(self) -> None:
-        self.subscribers.publish(Resync())
+        self._subscribers.publish(Resync())
         for torrent in self._by_key.values():
             torrent.flushing = False
+            self._feeder.restart(torrent)
             torrent.handle.post_status()
 
-    # -- web seeds -------------------------------------------------------------------------------
+    def _tend(self, torrent: Torrent) -> None:
+        self._feeder.tend(torrent, downloading=torrent.state(all_held=self.all_held) == "downloading")
 
-    def _web_seed_failed(self, torrent: Torrent, url: str | None, reason: str, now: float) -> None:
-        if torrent.watch is not None and not torrent.complete:
-            torrent.watch.failed(url, reason, now)
-
-    async def _misbehaved(self, torrent: Torrent, address: str, port: int, reason: str, now: float) -> None:
-        self._web_seed_failed(torrent, await _served_by(torrent, address, port), reason, now)
-
-    async def _banned(self, torrent: Torrent, address: str, port: int) -> None:
-        """A peer, a web seed or a redirect target sent wrong bytes."""
-        suspect = await _served_by(torrent, address, port)
-        if torrent.watch is not None and (suspect or (address, port) in torrent.web_endpoints):
-            self._drop(torrent, torrent.watch.lied(suspect))
-        else:
-            self.subscribers.publish(PeerBanned(torrent.key, f"{address}:{port}"))
-
-    def tick(self, now: float, *, all_held: bool) -> None:
-        """Let rates fall, and take up web seeds again whose time has come."""
+    def tick(self, now: float) -> None:
+        """Let rates fall, and keep the feeds from web seeds in step with the torrents."""
         for torrent in list(self._moving):
             torrent.measure(now)
             if not torrent.rate:
                 self._moving.discard(torrent)
         for torrent in self._by_key.values():
-            watch = torrent.watch
-            if watch is None or not watch.urls:
-                continue
-            if torrent.complete or torrent.state(all_held=all_held) != "downloading":
-                watch.rest()
-                continue
-            torrent.handle.post_peer_info()
-            activity = torrent.peers_bytes + torrent.web_seed_bytes + torrent.web_received
-            match watch.poll(now, torrent.web_seed_bytes, activity):
-                case Renew(urls=urls) if not torrent.renewing:
-                    torrent.renewing = True
-                    self._own(self._renew(torrent, urls))
-                case list() as drops:
-                    self._drop(torrent, drops)
-
-    async def _renew(self, torrent: Torrent, urls: tuple[str, ...]) -> None:
-        """Forget redirect targets and the URLs themselves, then add the URLs again."""
-        try:
-            listed = await asyncio.to_thread(_url_seeds, torrent.handle)
-            if torrent.watch is None or self._by_key.get(torrent.key) is not torrent:
-                return
-            for url in listed:
-                if url in urls or url not in torrent.watch.urls:
-                    torrent.handle.remove_url_seed(url)
-            for url in urls:
-                if url in torrent.watch.urls:
-                    torrent.handle.add_url_seed(url)
-        finally:
-            torrent.renewing = False
-
-    def _drop(self, torrent: Torrent, drops: list[Drop]) -> None:
-        for drop in drops:
-            torrent.handle.remove_url_seed(drop.url)
-            self.subscribers.publish(WebSeedDropped(torrent.key, drop.url, drop.reason))
-
-
-def _url_seeds(handle: Any) -> list[str]:
-    """All web seeds of a torrent, redirect targets among them (never to be shown); none when it is gone."""
-    try:
-        return list(handle.url_seeds())
-    except RuntimeError:
-        return []
-
-
-def _original(torrent: Torrent, url: str) -> str | None:
-    """Which of our web seeds libtorrent means by ``url`` (it appends the name of a single file)."""
-    if torrent.watch is None:
-        return None
-    return next((ours for ours in torrent.watch.urls if url in (ours, ours + torrent.name)), None)
-
-
-async def _served_by(torrent: Torrent, address: str, port: int) -> str | None:
-    """The only one of our web seeds that lives at this endpoint; None if none or several do."""
-    if torrent.watch is None:
-        return None
-    loop = asyncio.get_running_loop()
-    found = []
-    for url in torrent.watch.urls:
-        parts = urlsplit(url)
-        default = 443 if parts.scheme == "https" else 80
-        if (parts.port or default) != port or not parts.hostname:
-            continue
-        try:
-            async with asyncio.timeout(5):
-                places = await loop.getaddrinfo(parts.hostname, port)
-        except (OSError, TimeoutError):
-            continue
-        if any(place[4][0] == address for place in places):
-            found.append(url)
-    return found[0] if len(found) == 1 else None
+            if torrent.web_seeds:
+                self._tend(torrent)

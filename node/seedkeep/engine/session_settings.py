@@ -42,7 +42,7 @@ def session_settings(settings: EngineSettings, listen: str, alert_mask: int) -> 
         "allow_multiple_connections_per_ip": True,
         "connections_limit": settings.connections,
         "connection_speed": 200,
-        "min_reconnect_time": 5,
+        "min_reconnect_time": 2,
         "peer_connect_timeout": 10,
         "unchoke_slots_limit": settings.upload_slots,
         "download_rate_limit": settings.down_limit,
@@ -54,12 +54,8 @@ def session_settings(settings: EngineSettings, listen: str, alert_mask: int) -> 
         "send_buffer_watermark_factor": 150,
         "max_out_request_queue": 1500,
         "max_allowed_in_request_queue": 4000,
-        "max_web_seed_connections": settings.web_seed_connections,
-        "urlseed_max_request_bytes": 16 * 1024 * 1024,
-        "urlseed_wait_retry": max(1, round(settings.web_seed_retry)),
-        # Keeps web seeds out of total_payload_download, which so counts peers alone, exactly.
-        "report_web_seed_downloads": False,
-        "ssrf_mitigation": not settings.private_web_seeds,
+        # Trackers in private networks: a registrar on the LAN is one.
+        "ssrf_mitigation": False,
         "validate_https_trackers": settings.verify_https,
         "announce_to_all_trackers": True,
         "announce_to_all_tiers": True,

@@ -10,7 +10,8 @@ from typing import Any
 
 from seedkeep.core.errors import Error, NoSpace
 from seedkeep.engine.model import State, TorrentStatus
-from seedkeep.engine.web_seed_watch import WebSeedWatch
+from seedkeep.engine.web_seed_feed import WebSeedFeed
+from seedkeep.engine.web_seed_health import WebSeedHealth
 
 #: what a full disk, quota or file-size limit says
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -20,10 +21,8 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Counters:
     """The numbers of one libtorrent status; bytes. ``checking``: its own view of the disk is not final."""
 
-    done: int = 0
     wanted_done: int = 0
     wanted: int = 0
-    wasted: int = 0
     peers_payload: int = 0
     uploaded: int = 0
     up_rate: int = 0
@@ -34,16 +33,11 @@ class Counters:
 
 
 def counters_of(status: Any) -> Counters:
-    """Copy what we use of a ``torrent_status``.
-
-    With ``report_web_seed_downloads`` off its payload counters are the peers' alone.
-    """
+    """Copy what we use of a ``torrent_status``. What web seeds brought is not in its payload counters."""
     name = status.state.name
     return Counters(
-        done=status.total_done,
         wanted_done=status.total_wanted_done,
         wanted=status.total_wanted,
-        wasted=status.total_failed_bytes + status.total_redundant_bytes,
         peers_payload=status.total_payload_download,
         uploaded=status.total_payload_upload,
         up_rate=status.upload_payload_rate,
@@ -58,63 +52,56 @@ def counters_of(status: Any) -> Counters:
 class Torrent:
     """One torrent of the session.
 
-    ``ready``: its disk has been checked and ``settled`` has fixed what was there before, so that
-    ``web_seed_bytes`` counts from there. ``held``: its owner paused it. ``complete``: all wanted bytes are
+    ``rechecking``, ``choosing``: libtorrent has not confirmed a change yet, older statuses do not count.
+    ``ready``: its disk has been checked. ``held``: its owner paused it. ``complete``: all wanted bytes are
     verified and out of libtorrent's cache.
     """
 
     key: str
     name: str
-    files: int
     handle: Any
-    watch: WebSeedWatch | None = None
+    wanted: frozenset[int] | None = None
+    metainfo: bytes = b""
+    web_seeds: list[WebSeedHealth] = field(default_factory=list)
+    web_seed_bytes: int = 0
+    feed: WebSeedFeed | None = None
+    feed_task: asyncio.Task[None] | None = None
+    done_pieces: set[int] = field(default_factory=set)
     held: bool = False
     ready: bool = False
+    rechecking: bool = False
+    choosing: bool = False
     flushing: bool = False
     complete: bool = False
     failure: Error | None = None
-    renewing: bool = False
     counters: Counters = field(default_factory=Counters)
     unsaved: bool = True
     done_waiters: set[asyncio.Future[None]] = field(default_factory=set)
     check_waiters: set[asyncio.Future[None]] = field(default_factory=set)
     resume_waiters: list[asyncio.Future[bytes | None]] = field(default_factory=list)
     rate: float = 0.0
-    web_connections: int = 0
-    web_received: int = 0
-    web_endpoints: set[tuple[str, int]] = field(default_factory=set)
-    _base: int = 0
-    _web_before: int = 0
     _rate_bytes: int = 0
     _rate_time: float = 0.0
 
     def take(self, counters: Counters) -> None:
         """Believe a fresh set of counters."""
-        if counters.done != self.counters.done:
+        if counters.wanted_done != self.counters.wanted_done:
             self.unsaved = True
         self.counters = counters
 
-    def settle(self) -> None:
-        """The disk check is over: what is there now did not come from anywhere."""
-        self._base = self.counters.done + self.counters.wasted - self.counters.peers_payload
-        self.ready = True
-
-    def unsettle(self) -> None:
-        """A new disk check begins; what came so far keeps counting."""
-        self._web_before = self.web_seed_bytes
+    def check_again(self) -> None:
+        """A new disk check begins. Statuses on their way are stale."""
+        self.rechecking = True
         self.ready = self.complete = self.flushing = False
+
+    def choose(self) -> None:
+        """Other files are wanted now. Statuses on their way are stale."""
+        self.choosing = True
+        self.complete = self.flushing = False
 
     @property
     def peers_bytes(self) -> int:
         return self.counters.peers_payload
-
-    @property
-    def web_seed_bytes(self) -> int:
-        """What no peer brought. While blocks are in flight a few KiB may be on neither side."""
-        if not self.ready:
-            return self._web_before
-        now = self.counters.done + self.counters.wasted - self.counters.peers_payload
-        return self._web_before + max(0, now - self._base)
 
     def measure(self, now: float) -> None:
         """Update the download rate (bytes/s, over about two seconds, web seeds included)."""
@@ -143,8 +130,8 @@ class Torrent:
             wanted=c.wanted,
             down_rate=int(self.rate),
             up_rate=c.up_rate,
-            peers=max(0, c.peers - self.web_connections),
-            seeds=max(0, c.seeds - self.web_connections),
+            peers=c.peers,
+            seeds=c.seeds,
             peers_bytes=self.peers_bytes,
             web_seed_bytes=self.web_seed_bytes,
             uploaded=c.uploaded,
