@@ -1,9 +1,10 @@
 """Heartbeats: what a node reports is written down, and what there is for it is answered.
 
 With ``wait`` an answer that would say nothing new is held back until there is something: the node waits in
-:class:`Wakeups`, and is woken by registrations, taints, ended claims and wishes for companions. An offer or
-release that was told in the answer before does not count as new, so that a node that declines it (or takes
-its time to delete) does not ask in a circle; it is repeated when the wait is over.
+:class:`Wakeups`, and is woken by registrations, taints, ended claims and wishes for companions. An offer,
+release or challenge that was told in the answer before does not count as new, so that a node that declines
+it (or takes its time) does not ask in a circle; it is repeated when the wait is over. What is told to a
+heartbeat that the node has given up for a newer one does not count as told.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases, offers
 from seedkeep_registrar.replication.leases import Reported
-from seedkeep_registrar.store import claims
+from seedkeep_registrar.store import audits, claims
 from seedkeep_registrar.store.audits import Audit
 from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
@@ -48,6 +49,7 @@ class Report:
 class _Plan:
     held: tuple[Claim, ...]
     offers: tuple[tuple[Dataset, str], ...]
+    unanswered: tuple[Audit, ...]
     audits_due: bool
     next_audit: float | None
 
@@ -68,15 +70,17 @@ async def beat(registrar: Registrar, node: str, report: Report, *, wait: float) 
         while True:
             woken.clear()
             plan = await registrar.db.read(_plan, registrar, node)
-            challenges: list[Audit] = []
-            if plan.audits_due:
-                challenges = await registrar.db.write(
+            challenges = list(plan.unanswered)
+            if plan.audits_due and wakeups.is_newest(node, woken):
+                challenges += await registrar.db.write(
                     auditing.hand_out, settings, node, registrar.clock(), registrar.random
                 )
             answer, items = _answer(registrar, report, plan, challenges)
             left = until - loop.time()
             behind = report.taint_version is None or report.taint_version < registrar.taint_head.version
-            if challenges or behind or wakeups.news(node, items) or left <= 0 or wakeups.closing:
+            if not wakeups.is_newest(node, woken):
+                return answer
+            if behind or wakeups.news(node, items) or left <= 0 or wakeups.closing:
                 wakeups.tell(node, items)
                 return answer
             if plan.next_audit is not None:
@@ -102,6 +106,7 @@ def _plan(connection: Connection, registrar: Registrar, node_key: str) -> _Plan:
     return _Plan(
         held,
         tuple(offers.for_node(connection, registrar.settings, node)),
+        tuple(audits.unanswered(connection, node_key, registrar.clock())),
         next_audit is not None and next_audit <= registrar.clock(),
         next_audit,
     )
@@ -143,4 +148,5 @@ def _answer(
     items = [f"offer {d.content_id}" for d, _ in plan.offers]
     items += [f"release {c}" for c in release]
     items += [f"companion {c}" for c in companions]
+    items += [f"challenge {a.id}" for a in challenges]
     return answer, frozenset(items)

@@ -19,7 +19,7 @@ class Wakeups:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str, asyncio.Event] = {}
         self._companions: dict[str, float] = {}
         self._told: dict[str, frozenset[str]] = {}
         #: the registrar shuts down: nobody is to be held back any more
@@ -27,16 +27,23 @@ class Wakeups:
 
     @contextmanager
     def waiting(self, node: str) -> Iterator[asyncio.Event]:
-        """A fresh event that :meth:`wake` of this node sets; enter *before* looking at the state."""
+        """A fresh event that :meth:`wake` of this node sets; enter *before* looking at the state.
+
+        A node has one heartbeat at a time: a newer one ends the older one's waiting (see :meth:`is_newest`).
+        """
         event = asyncio.Event()
-        self._waiting.setdefault(node, set()).add(event)
+        if older := self._waiting.get(node):
+            older.set()
+        self._waiting[node] = event
         try:
             yield event
         finally:
-            events = self._waiting[node]
-            events.discard(event)
-            if not events:
+            if self.is_newest(node, event):
                 del self._waiting[node]
+
+    def is_newest(self, node: str, event: asyncio.Event) -> bool:
+        """Whether no newer heartbeat of this node has come; else nobody reads the answer to this one."""
+        return self._waiting.get(node) is event
 
     @property
     def nodes_waiting(self) -> frozenset[str]:
@@ -46,7 +53,7 @@ class Wakeups:
     def wake(self, nodes: Iterable[str]) -> None:
         """Let these nodes look again at what there is for them."""
         for node in nodes:
-            for event in self._waiting.get(node, ()):
+            if event := self._waiting.get(node):
                 event.set()
 
     def wake_all(self) -> None:

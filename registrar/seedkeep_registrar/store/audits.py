@@ -105,6 +105,16 @@ def running(connection: Connection, content_id: str, node: str) -> bool:
     return row is not None
 
 
+def unanswered(connection: Connection, node: str, now: float) -> list[Audit]:
+    """Challenges handed to a node, in time still, of which nothing has come back; oldest first."""
+    rows = connection.execute(
+        select(audits)
+        .where(audits.c.node == node, audits.c.state == ASKED, audits.c.deadline > now)
+        .order_by(audits.c.created, audits.c.id)
+    )
+    return [_audit(row) for row in rows]
+
+
 def committed(
     connection: Connection,
     audit_id: str,
