@@ -110,13 +110,14 @@ class Fleet:
             if child := self.children.pop(name, None):
                 await child.stop()
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """A JSON document of the registrar's, with its ``http_status``."""
+        async with aiohttp.ClientSession() as session, session.get(self.url + path) as answer:
+            return {**await answer.json(content_type=None), "http_status": answer.status}
+
     async def record(self, rid: str) -> dict[str, Any]:
         """The registrar's record document."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self.url}/api/v1/records/{rid}") as answer,
-        ):
-            return {**await answer.json(content_type=None), "http_status": answer.status}
+        return await self.get(f"/api/v1/records/{rid}")
 
     async def until(
         self, rid: str, good: Callable[[dict[str, Any]], bool], *, seconds: float = 60, every: float = 0.1
