@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from seedkeep.core.bencode import Limits
 from seedkeep.core.events import sign_event
 from seedkeep.core.httpsig import sign_request
 from seedkeep.core.keys import PrivateKey
@@ -28,6 +29,7 @@ from seedkeep_registrar.settings import Settings
 from tests.support.torrents import Torrents
 
 SHARER = PrivateKey(b"s" * 32)
+_ROOMY = Limits(size=10**9, tokens=10**8)  # our own torrent, of many files perhaps
 CURATOR = PrivateKey(b"c" * 32)
 
 
@@ -65,7 +67,7 @@ class House:
     ) -> dict[str, Any]:
         """Record a dataset; the record document."""
         manifest = torrents.data.manifest
-        pieces = read_metainfo(torrents.v1).pieces
+        pieces = read_metainfo(torrents.v1, limits=_ROOMY).pieces
         objects = (manifest.encode(), torrents.data.layers, pieces)
         for data in objects:
             await self.send(SHARER, "PUT", f"/api/v1/objects/{hashlib.sha256(data).hexdigest()}", data)

@@ -248,7 +248,7 @@ async def test_a_wanted_companion_wakes_its_holders_and_the_answer_waits_for_the
     assert world.wanted == ["c" * 64]
     assert not announcing.done()
     await world.announce(ANA)
-    answer = await announcing
+    answer = await asyncio.wait_for(announcing, 5)
     assert peers_of(answer) == {("192.0.2.1", 6881)}
     assert answer[b"interval"] == world.pace.interval_s
 
@@ -270,7 +270,7 @@ async def test_only_so_many_announces_are_held() -> None:
     assert answer[b"interval"] == world.pace.lonely_interval_s
     await world.announce(ANA)
     for one in held:
-        assert ("192.0.2.1", 6881) in peers_of(await one)
+        assert ("192.0.2.1", 6881) in peers_of(await asyncio.wait_for(one, 5))
 
 
 async def test_a_client_that_hangs_up_frees_its_place() -> None:
