@@ -36,7 +36,7 @@ DATA = dataset_of(
     {
         "big.bin": _random.randbytes(200_001),
         "small, 100% odd #?+ü.txt": _random.randbytes(300),
-        "sub/exact.bin": _random.randbytes(16384 * 2),
+        "sub/exact.bin": _random.randbytes(16384),
         "sub/empty": b"",
     },
 )
@@ -280,6 +280,17 @@ async def test_one_wrong_piece_of_a_big_file_is_named() -> None:
         return partial(request, bytes(data))
 
     assert (await verdict_on(one_bad)).reason == "it has wrong bytes in big.bin, piece 3"
+
+
+async def test_a_wrong_small_file_is_named() -> None:
+    async def one_bad(request: web.Request) -> web.StreamResponse:
+        start, stop = span(request)
+        wrong = request.path.endswith("exact.bin")
+        return partial(request, bytes(stop - start) if wrong else content_of(request)[start:stop])
+
+    verdict = await verdict_on(one_bad)
+    assert verdict.lies
+    assert "sub/exact.bin" in verdict.reason
 
 
 async def test_a_silent_server_does_not_hold_us_up(monkeypatch: pytest.MonkeyPatch) -> None:

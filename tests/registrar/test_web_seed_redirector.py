@@ -257,6 +257,15 @@ async def test_a_failing_store_is_unreachable_and_its_words_are_not_passed_on(
             await redirector.stream(seed(s3_storage), "set/file.bin", None)
 
 
+async def test_a_store_that_compresses_is_not_passed_on(s3_storage: Storage) -> None:
+    async def compress(_: web.Request) -> web.Response:
+        return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
+
+    async with serving(compress) as base, redirecting(replace(s3_storage, endpoint=base)) as redirector:
+        with pytest.raises(Unreachable):
+            await redirector.stream(seed(s3_storage), "set/file.bin", None)
+
+
 async def test_a_store_that_breaks_off_is_not_taken_for_a_whole_file(s3_storage: Storage) -> None:
     async def truncate(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "1000"})
