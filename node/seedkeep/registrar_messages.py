@@ -83,6 +83,12 @@ class _Fields:
             raise self._bad(name)
         return float(value)
 
+    def object(self, name: str) -> Mapping[str, Any]:
+        value = self._value.get(name)
+        if not isinstance(value, Mapping):
+            raise self._bad(name)
+        return value
+
     def time(self, name: str) -> float:
         return when(self.text(name, limit=40))
 
@@ -256,10 +262,10 @@ class Record:
             VerificationFailed: a signature, digest or name does not hold.
         """
         f = _Fields(document, "a record")
-        event, note = Event.parse(document.get("event", {})), f.text("receipt", limit=10_000)
+        event, note = Event.parse(f.object("event")), f.text("receipt", limit=10_000)
         event.verify()
-        event.check_body(jcs.dumps(document.get("body")))
-        body = RecordBody.parse(document["body"])
+        event.check_body(jcs.dumps(f.object("body")))
+        body = RecordBody.parse(f.object("body"))
         receipt = Receipt.open(note, registrar)
         receipt.check(event)
         if receipt.origin != registrar.name or event.home != registrar.name or event.type != "record":

@@ -79,13 +79,13 @@ def _verify(
     root: Path, manifest: Manifest, infohash_v1: str, stop: threading.Event, advance: Callable[[int], None]
 ) -> Verdict:
     single = manifest.is_single_file
+    if not root.exists():
+        raise NotFound(f"there is no {printable(str(root))}", hint="Give the directory that was fetched.")
     if single and root.is_dir() and (root / manifest.name).is_file():
         root = root / manifest.name
         extra: list[str] = []
     else:
         extra = [] if single else sorted(set(_files_below(root)) - {f.path for f in manifest.files})
-    if not root.exists():
-        raise NotFound(f"there is no {printable(str(root))}", hint="Give the directory that was fetched.")
     start, wanted = 0, []
     for file in manifest.files:
         wanted.append(Wanted(file.path, root if single else root / file.path, file.size, start))
