@@ -235,6 +235,15 @@ def pages() -> dict[str, web.Response]:
         "too-many": page(
             "error.html", status=429, **find, title="Too many requests", detail=HOSTILE, hint="Wait a minute."
         ),
+        "gone": page("error.html", status=410, **find, title="Gone", detail="Its data are gone.", hint=""),
+        "broken": page(
+            "error.html",
+            status=500,
+            **find,
+            title="Something went wrong here",
+            detail="the registrar made an error; its log says more",
+            hint="Try again later.",
+        ),
         "nodes": page(
             "nodes.html",
             site=SITE,

@@ -191,6 +191,20 @@ async def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_machines
     assert json.loads(body)["code"] == "not_found"
 
 
+async def test_an_error_of_the_registrar_is_a_page_without_a_traceback(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a secret of the house")
+
+    monkeypatch.setattr("seedkeep_registrar.pages.routes.node_documents", fail)
+    status, page = await home.page("/nodes")
+    assert status == 500
+    assert "Something went wrong here" in page
+    assert "secret" not in page
+    assert "Traceback" not in page
+
+
 async def test_pages_are_locked_down(home: House) -> None:
     for path in ("/", "/nodes", "/taints", "/nope", "/static/seedkeep.css"):
         _, headers, _ = await home.get(path, accept="text/html")

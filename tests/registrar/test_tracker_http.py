@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert
 from seedkeep.core.bencode import decode
 from seedkeep_registrar.store.tables import claims, nodes
 from tests.registrar.published import House, house
-from tests.support.torrents import Torrents, sample
+from tests.support.torrents import Torrents, engine, sample
 
 NODE = "ed25519:" + "N" * 43
 
@@ -133,3 +133,17 @@ async def test_the_tracker_can_be_switched_off(tmp_path: Path, torrents: Torrent
         record = await home.publish(torrents)
         assert record["trackers"] == []
         assert (await home.get("/announce"))[0] == 404
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_libtorrent_peers_meet_through_it(tmp_path: Path, torrents: Torrents, version: int) -> None:
+    torrents.data.write(tmp_path / "seed")
+    async with house(tmp_path) as home, engine() as seed, engine() as leech:
+        await home.publish(torrents)
+        trackers = (f"{home.url}/announce",)
+        spec = torrents.spec(tmp_path / "seed", version=version, complete=True, trackers=trackers)
+        await seed.add(spec)
+        await leech.add(torrents.spec(tmp_path / "leech", version=version, trackers=trackers))
+        async with asyncio.timeout(60):
+            await leech.wait_complete(spec.key)
+        assert torrents.differences(tmp_path / "leech") == []

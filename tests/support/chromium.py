@@ -160,12 +160,14 @@ async def browsing(profile: Path) -> AsyncIterator[Tab]:
             async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 tab = Tab(socket)
                 listening = asyncio.create_task(tab.listen())
-                for domain in ("Page", "Log", "Runtime", "Network"):
-                    await tab.call(f"{domain}.enable")
-                yield tab
-                listening.cancel()
-                with suppress(asyncio.CancelledError):
-                    await listening
+                try:
+                    for domain in ("Page", "Log", "Runtime", "Network"):
+                        await tab.call(f"{domain}.enable")
+                    yield tab
+                finally:
+                    listening.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await listening
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # a throw-away profile: nothing to save
