@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -23,6 +22,7 @@ from seedkeep_registrar.database import open_database
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.origin import origin_of
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events
@@ -32,30 +32,6 @@ from seedkeep_registrar.workers import Workers
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
 _SHUTDOWN_S = 5.0
-
-
-def origin_of(public_url: str) -> str:
-    """``host[:port][/path]`` of a registrar's public URL: its name in notes and events.
-
-    Raises:
-        UsageError: it is not an http(s) URL without query, user or fragment.
-    """
-    try:
-        parts = urlsplit(public_url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise UsageError(f"the public URL {public_url!r} is malformed: {error}") from error
-    plain = not (parts.query or parts.fragment or parts.username is not None)
-    if parts.scheme not in ("http", "https") or not host or not plain or not public_url.isascii():
-        raise UsageError(
-            f"the public URL {public_url!r} is not one others can use",
-            hint="Write it like https://seeds.example.org.",
-        )
-    if ":" in host:
-        raise UsageError("the public URL cannot be an IPv6 address", hint="Give the registrar a host name.")
-    default = {"http": 80, "https": 443}[parts.scheme]
-    shown = host if port in (None, default) else f"{host}:{port}"
-    return shown + parts.path.rstrip("/")
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from seedkeep.core.errors import UsageError
+from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.keys import PublicKey
 from seedkeep.core.settings import setting
 from seedkeep_registrar.client_address import parse_networks
+from seedkeep_registrar.origin import origin_of
 from seedkeep_registrar.web_seeds.storage import Storage
 
 OPEN = "open"
@@ -107,6 +109,9 @@ class Settings:
             )
         if min(self.min_copies, self.max_spare_copies, self.max_object_bytes, self.min_free_bytes) < 0:
             raise UsageError("copies and sizes cannot be negative")
+        mint_ark(self.naan, "0" * 64)
+        if self.public_url:
+            origin_of(self.public_url)
         parse_networks(self.trusted_proxies)
         self.bind  # noqa: B018 - a malformed address is told at once
 

@@ -92,7 +92,9 @@ def _convert(name: str, value: Any, kind: Any, field: dataclasses.Field[Any], so
             return value
     except (ValueError, TypeError, UsageError) as error:
         shown = "" if field.metadata.get("secret") else f" {value!r}"
-        raise UsageError(f"setting {name} has a bad value{shown} ({source}): {error}") from error
+        raise UsageError(
+            f"setting {name} has a bad value{shown} ({source}): {error}", hint=getattr(error, "hint", "")
+        ) from error
     return value
 
 
