@@ -42,9 +42,9 @@ class Source:
         """Of all files together."""
         return sum(self.sizes.values())
 
-    def held_in(self, directory: Path) -> int:
-        """How many of the files lie below ``directory`` under their own names and with their sizes."""
-        return len({name for name, size in _named(directory) if self.sizes.get(name) == size})
+    def held_in(self, directory: Path) -> dict[str, int]:
+        """The files that lie below ``directory`` under their own names and with their sizes, with these."""
+        return {name: size for name, size in _named(directory) if self.sizes.get(name) == size}
 
     def bytes_in(self, directory: Path) -> int:
         """Allocated bytes of everything below ``directory``."""

@@ -88,8 +88,9 @@ class _Play:
             directory, stop = str(stage.place), stage.keep()
         else:
             stopped = await self._lose_a_node(reader, record.ark)
+            held = await asyncio.to_thread(self._bytes_held)
             await self._taint(curator, record)
-            await self._look_at_the_disks(stopped)
+            await self._look_at_the_disks(held, stopped)
             await self._fetch_in_vain(reader, record.ark)
         return DemoResult(
             steps=tuple(self._reporter.finished),
@@ -206,18 +207,22 @@ class _Play:
             moved = await asyncio.to_thread(self._bytes_on_nodes)
             self._reporter.update(
                 text=f"{copies.audited} of {self._count} copies are complete and audited",
-                bytes=moved,
+                bytes=min(moved, self._count * self._source.bytes),
                 copies=copies.audited,
             )
             if min(copies.audited, copies.complete) >= self._count:
                 break
             await patience.wait((copies, moved))
         for name, (home, _) in self._nodes.items():
-            if await asyncio.to_thread(self._source.held_in, home.path / "node") != len(self._source.sizes):
+            if await asyncio.to_thread(self._source.held_in, home.path / "node") != self._source.sizes:
                 raise VerificationFailed(f"{name} does not hold all files, although its copy was audited")
 
     def _bytes_on_nodes(self) -> int:
         return sum(self._source.bytes_in(home.path / "node") for home, _ in self._nodes.values())
+
+    def _bytes_held(self) -> int:
+        held = [self._source.held_in(home.path / "node") for home, _ in self._nodes.values()]
+        return sum(sum(sizes.values()) for sizes in held)
 
     async def _ended(self, share: Child) -> bool:
         """Whether the sharer has ended by itself, now that it may; an error when it failed."""
@@ -266,8 +271,8 @@ class _Play:
             await curator.run("taint", "add", record.ark, *why, "--registrar", self._url, "--json")
             self._reporter.update(text="tainted by a curator")
 
-    async def _look_at_the_disks(self, stopped: str) -> None:
-        held = await asyncio.to_thread(self._bytes_on_nodes)
+    async def _look_at_the_disks(self, held: int, stopped: str) -> None:
+        """Wait until nothing is left of the ``held`` bytes; the ``stopped`` node is started again first."""
         with self._reporter.step("removal", "waiting until the files are gone from every node"):
             if stopped:
                 home, _ = self._nodes[stopped]
@@ -279,9 +284,8 @@ class _Play:
                     text=f"{holders} of {self._count} nodes still hold files", copies=holders
                 )
                 await patience.wait(left)
-            removed = max(0, held - await asyncio.to_thread(self._bytes_on_nodes))
             back = f", {stopped} too when it came back" if stopped else ""
-            self._reporter.update(text=f"no file is left on any node{back}", bytes=removed, copies=0)
+            self._reporter.update(text=f"no file is left on any node{back}", bytes=held, copies=0)
 
     def _traces(self) -> list[int]:
         """How many files of the dataset each node still has."""
