@@ -60,10 +60,11 @@ async def test_a_10_mb_pledge_offered_50_mb_is_never_exceeded(world: World) -> N
             await world.until(lambda: len(held(node)) >= 3)
             await world.until(lambda: world.beats(node) > 8)
             assert node.pledge.account().free >= 0
+            assert not world.registrar.released
             count = len(held(node))
     assert watch.looks > 20
     assert 6 * MB < watch.most <= 10 * MB
-    # What did not fit went to nobody else's harm, and a restart holds to the limit as well.
+    # A restart holds to the limit as well.
     with DiskWatch(world.path / "a") as watch:
         async with world.node("a", pledge=10 * MB) as node:
             await world.until(lambda: len(held(node)) >= count)
@@ -317,3 +318,24 @@ async def test_the_status_is_plain_json_whose_sums_fit(world: World) -> None:
         assert status["used"] + status["reserved"] + status["free"] == status["pledge"]
         row = json.loads(json.dumps(node.ls()))[0]
         assert (row["state"], row["have"]) == ("complete", row["bytes"])
+
+
+async def test_a_registrar_that_answers_nonsense_does_not_stop_the_node(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = RegistrarSimulator(world.clock, name="second.test")
+    monkeypatch.setattr(second, "head_note", lambda: None)
+    cid = await world.share(SMALL)
+    async with world.node("a", registrars=[second, world.registrar]) as node:
+        await world.until(lambda: world.registrar.holders(cid))
+        await world.until(lambda: any("met a fault" in p for p in node.problems.texts()))
+
+
+async def test_datasets_of_a_registrar_that_is_served_no_more_are_kept_and_told(world: World) -> None:
+    second = RegistrarSimulator(world.clock, name="second.test")
+    await world.share(SMALL)
+    async with world.node("a") as node:
+        await world.until(lambda: held(node))
+    async with world.node("a", registrars=[second]) as node:
+        assert held(node)
+        assert any("serves no more" in p for p in node.problems.texts())

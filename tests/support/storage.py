@@ -20,7 +20,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import torrent_v2
 from seedkeep.engine.memory import MemoryEngine, MemorySwarm
-from seedkeep.engine.model import TorrentSpec
+from seedkeep.engine.model import Engine, TorrentSpec
 from seedkeep.storage.layout import allocated
 from seedkeep.storage.model import Holding, Phase
 from seedkeep.storage.rooms import Patience
@@ -107,6 +107,7 @@ class World:
         registrars: Sequence[RegistrarSimulator] = (),
         patience: Patience = QUICK,
         capacity: int | None = None,
+        engine: Engine | None = None,
         **settings: Any,
     ) -> StorageManager:
         """A node that is not open yet."""
@@ -115,7 +116,7 @@ class World:
         return StorageManager(
             NodeSettings(**{**values, **settings}),
             key,
-            MemoryEngine(self.swarm, capacity=capacity),
+            engine or MemoryEngine(self.swarm, capacity=capacity),
             [r.client(key) for r in registrars or [self.registrar]],
             session=session,
             now=self.clock,

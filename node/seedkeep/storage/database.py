@@ -6,6 +6,7 @@ One thread uses it at a time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -13,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedkeep.core.errors import Error
+from seedkeep.core.errors import Error, NoSpace
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase, SharedFolder
 
 SCHEMA = 1
 #: the write-ahead log is folded in after this many pages of 4 KiB, so it stays below half a megabyte
 CHECKPOINT_PAGES = 64
-#: what the database may grow by between two looks at it
+#: what the database may grow by between two looks at it, together with the ballast
 ROOM = 1 << 20
 
 _TABLES = """
@@ -112,14 +113,26 @@ class Database:
         self._db.close()
 
     def _change(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+        """One transaction.
+
+        Raises:
+            NoSpace: the disk is full; nothing was changed.
+            Error: the disk fails; nothing was changed.
+        """
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             for sql, values in statements:
                 self._db.execute(sql, values)
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            # After some errors SQLite has rolled back by itself.
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+                kind = NoSpace if full else Error
+                raise kind(f"the node's state cannot be written: {error}", hint="Check the disk.") from error
             raise
-        self._db.execute("COMMIT")
 
     def load(self) -> Loaded:
         """Everything but the outbox."""

@@ -2,6 +2,7 @@
 
     lock                        held while a node runs here
     state.sqlite, -wal, -shm    see :mod:`seedkeep.storage.state`
+    ballast                     given up when the disk is full, so that the state can still be written
     control.sock                see :mod:`seedkeep.control`
     taints/<sha256>             the trusted taint lists, by digest
     shared/<content id>.…       manifest, layers and v1 pieces of folders that are seeded in place
@@ -34,6 +35,8 @@ _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 DOCUMENTS = ("manifest", "layers", "pieces", "resume")
 #: what a full disk, quota or file-size limit says
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: size of the ballast, in bytes
+BALLAST = 512 << 10
 _FOLLOW_NOT = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -149,6 +152,21 @@ class Layout:
     def database(self) -> Path:
         return self.root / "state.sqlite"
 
+    def put_ballast(self) -> None:
+        """Make the ballast, unless it is there or the disk is nearly full."""
+        place = self.root / "ballast"
+        if not place.exists() and self.free_on_disk() > 8 * BALLAST:
+            with contextlib.suppress(Error):
+                write_durably(place, bytes(BALLAST))
+
+    def drop_ballast(self) -> bool:
+        """Give the ballast up; False when there was none."""
+        try:
+            (self.root / "ballast").unlink()
+        except OSError:
+            return False
+        return True
+
     def save_path(self, content_id: str) -> Path:
         """The folder that holds ``<name>`` of a dataset."""
         return self.root / "data" / _checked(content_id)
@@ -219,10 +237,11 @@ class Layout:
         """Allocated bytes of all that is not one of the ``known`` datasets, and the names of strangers.
 
         Strangers are entries of ``data/`` that belong to no known dataset; they are counted, never removed.
+        The ballast is not counted: it holds a part of the room that the database may still take.
         """
         total, strangers = self.root.lstat().st_blocks * 512, []
         for entry in os.scandir(self.root):
-            if entry.name != "data":
+            if entry.name not in ("data", "ballast"):
                 total += allocated(Path(entry.path))
         data = self.root / "data"
         total += data.lstat().st_blocks * 512

@@ -78,6 +78,9 @@ class Link:
     def wake(self) -> None:
         """Something changed that the registrar should hear of now."""
         self._woken.set()
+
+    def post(self) -> None:
+        """Something is in the outbox."""
         self._post.set()
 
     async def run(self) -> None:
@@ -121,7 +124,8 @@ class Link:
             report = self._report(self._client.url)
             answer = await self._beat(report, wait)
             if answer is None:
-                await asyncio.sleep(_LEAST_GAP)
+                # Much may change at once, such as at the end of a burst of downloads.
+                await asyncio.sleep(min(interval / 10, 0.5))
                 continue
             self.status.reachable, self.status.error, self.status.last = True, "", self._rooms.now()
             self._rooms.problems.clear(f"registrar {self._client.url}")

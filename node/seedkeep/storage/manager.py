@@ -110,30 +110,36 @@ class Manager:
                     self._on_change()
                     return
                 pause, tries = self._rooms.patience.retry, 0
+                continue
             except Error as error:
                 tries += not isinstance(error, Unreachable)
                 if is_lasting(error) or tries >= _TRIES:
-                    await self._give_up(holding, error)
-                    return
-                self._rooms.problems.tell(f"dataset {cid}", f"{holding.name or cid[:12] + '…'}: {error}")
+                    if await self._give_up(holding, error):
+                        return
+                else:
+                    self._tell(holding, str(error))
             except Exception:
                 log.exception("dataset %s…", cid[:12])
-                self._rooms.problems.tell(
-                    f"dataset {cid}", f"Dataset {cid[:12]}… met a fault of this program."
-                )
+                self._tell(holding, "it met a fault of this program")
                 pause = self._rooms.patience.retry_most
-            else:
-                continue
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(2 * pause, self._rooms.patience.retry_most)
 
-    async def _give_up(self, holding: Holding, error: Error) -> None:
-        self._decline(holding.content_id)
-        self._rooms.problems.clear(f"dataset {holding.content_id}")
+    def _tell(self, holding: Holding, what: str) -> None:
         name = holding.name or f"{holding.content_id[:12]}…"
-        if not isinstance(error, NoSpace) or holding.phase is not Phase.RESERVED:
-            self._rooms.problems.tell(f"gave up {holding.content_id}", f"{name} was given up: {error}")
-        await self.remove(holding.content_id, str(error))
+        self._rooms.problems.tell(f"dataset {holding.content_id}", f"{name}: {what}")
+
+    async def _give_up(self, holding: Holding, error: Error) -> bool:
+        """Begin its removal; False when not even that can be written down now."""
+        self._decline(holding.content_id)
+        try:
+            await self.remove(holding.content_id, str(error))
+        except Error as worse:
+            self._tell(holding, str(worse))
+            return False
+        name = holding.name or f"{holding.content_id[:12]}…"
+        self._rooms.problems.tell(f"gave up {holding.content_id}", f"{name} was given up: {error}")
+        return True
 
     def _decline(self, cid: str) -> None:
         """Do not take this offer again for a while, longer each time."""

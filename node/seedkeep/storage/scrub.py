@@ -90,7 +90,7 @@ class Scrub:
         return held is not None and held.phase is Phase.COMPLETE
 
     def _pacer(self, stop: threading.Event) -> Callable[[int], None]:
-        """Blocks the reading thread so that the budget holds over the file (0: a scrub that was asked for)."""
+        """Blocks the reading thread so that the budget holds; a scrub that was asked for needs none."""
         rate, began, done = self._rooms.settings.scrub_rate, time.monotonic(), 0
 
         def pace(count: int) -> None:

@@ -22,8 +22,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +54,8 @@ from seedkeep.storage.state import State
 from seedkeep.storage.status import describe, list_datasets
 from seedkeep.storage.taints import Taints
 from seedkeep.webseeds.probe import Verdict, probe
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["active", "paused", "draining"]
 _MODES: dict[str, Mode] = {"active": "active", "paused": "paused", "draining": "draining"}
@@ -95,11 +98,10 @@ class StorageManager:
         self._patience = patience or Patience()
         self._probe = probe_web_seed or self._probe_web_seed
         self._lock = -1
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._down = asyncio.Event()
         self._mode: Mode = "active"
         self._rooms: Rooms | None = None
-        self._failure: BaseException | None = None
         self.links: list[Link] = []
 
     async def _probe_web_seed(self, url: str, manifest: Manifest, layers: bytes) -> Verdict:
@@ -125,7 +127,7 @@ class StorageManager:
             raise
 
     async def _assemble(self) -> None:
-        self.state = State(self.layout.database, on_letter=self._wake)
+        self.state = State(self.layout.database, on_letter=self._post, make_room=self.layout.drop_ballast)
         await self.state.open()
         self._mode = _MODES.get(self.state.fact("mode"), "active")
         self.pledge = Pledge(
@@ -176,41 +178,38 @@ class StorageManager:
         await self.engine.start()
         if self._mode == "paused":
             await self.engine.pause_all()
-        self._start(self._engine_events())
+        self._start("listening to the engine", self._engine_events)
         await self.manager.start()
         await self.shared.restore()
+        await self._measure()
         await self._look()
+        self._tell_of_orphans()
         for link in self.links:
-            self._start(link.run())
-        self._start(self.scrub.run())
-        self._start(self._look_after())
+            self._start(f"the link to {link.status.url}", link.run)
+        self._start("the scrub", self.scrub.run)
+        self._start("upkeep", self._look_after)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    def _start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(self._keep(name, work)))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # None of them ends by itself: a node that only half works had better stop, and say why.
-            self.problems.tell("node", f"The node stopped: {error!r}")
-            self._failure = error
-            self._down.set()
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work without end. A fault in it is told, and it begins anew; the rest of the node goes on."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                log.exception("%s met a fault", name)
+                self.problems.tell(name, f"{name} met a fault and begins anew: {error!r}")
+            await asyncio.sleep(self._patience.retry_most)
+            self.problems.clear(name)
 
     async def run(self) -> None:
-        """Return once :meth:`down` was called, or everything was handed over after :meth:`drain`.
-
-        Raises:
-            Error: the node cannot go on.
-        """
+        """Return once :meth:`down` was called."""
         await self._down.wait()
-        if self._failure is not None:
-            raise Error(f"the node stopped: {self._failure!r}") from self._failure
 
     async def close(self) -> None:
         """Stop everything, keep what is needed to go on, give the data directory free. Idempotent."""
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._rooms is not None:
@@ -311,6 +310,10 @@ class StorageManager:
         for link in self.links:
             link.wake()
 
+    def _post(self) -> None:
+        for link in self.links:
+            link.post()
+
     # --- what goes on inside -----------------------------------------------------------------------------
 
     async def _obey(self) -> None:
@@ -342,7 +345,12 @@ class StorageManager:
         await asyncio.Event().wait()
 
     async def _look(self) -> None:
+        for work in (self.manager.look_after, self.shared.look_after, self.companions.unload_idle):
+            await self._guard(work)
+
+    async def _measure(self) -> None:
         await asyncio.to_thread(self.pledge.measure)
+        await asyncio.to_thread(self.layout.put_ballast)
         if self.pledge.strangers:
             self.problems.tell(
                 "strangers",
@@ -351,8 +359,16 @@ class StorageManager:
             )
         else:
             self.problems.clear("strangers")
-        for work in (self.manager.look_after, self.shared.look_after, self.companions.unload_idle):
-            await self._guard(work)
+
+    def _tell_of_orphans(self) -> None:
+        served = self._clients.keys()
+        left = [u for u in self.state.registrar_urls() if u not in served and self.state.claims_by(u)]
+        if left:
+            self.problems.tell(
+                "orphans",
+                f"Datasets are held for {', '.join(left)}, which this node serves no more. Serve it again, or"
+                " give the datasets back by `seedkeep node drain` while it is served.",
+            )
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -371,6 +387,7 @@ class StorageManager:
             if left <= 0:
                 left = self._patience.save
                 await self._guard(self.manager.way.save_resume)
+                await self._guard(self._measure)
 
     def commands(self) -> dict[str, Callable[..., Awaitable[Any]]]:
         """What :class:`seedkeep.control.ControlServer` lets others ask for."""

@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seedkeep.core.errors import Error
+from seedkeep.core.errors import Error, NoSpace
 from seedkeep.storage.database import Acquaintance, Database, Loaded
 from seedkeep.storage.model import Claim, Holding, Letter, Phase, SharedFolder
 
@@ -53,12 +53,20 @@ class State:
 
     Args:
         on_letter: called when something new is in the outbox.
+        make_room: called, in a thread, when the disk is full; True when a second try may succeed.
     """
 
-    def __init__(self, path: Path, *, on_letter: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_letter: Callable[[], None] = lambda: None,
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._path = path
         self._on_letter = on_letter
+        self._make_room = make_room
         self._database: Database | None = None
         self._rows = Loaded()
 
@@ -81,7 +89,7 @@ class State:
     async def _do(self, work: Callable[[Database], T], then: Callable[[], None] = lambda: None) -> T:
         if self._database is None:
             raise Error("the node's state is closed")
-        job = asyncio.get_running_loop().run_in_executor(self._thread, work, self._database)
+        job = asyncio.get_running_loop().run_in_executor(self._thread, self._try, work, self._database)
         try:
             result = await asyncio.shield(job)
         except asyncio.CancelledError:
@@ -92,6 +100,14 @@ class State:
             raise
         then()
         return result
+
+    def _try(self, work: Callable[[Database], T], database: Database) -> T:
+        try:
+            return work(database)
+        except NoSpace:
+            if not self._make_room():
+                raise
+        return work(database)
 
     def _announce(self, letters: tuple[Letter, ...]) -> None:
         if letters:

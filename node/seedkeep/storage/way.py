@@ -32,6 +32,7 @@ class Way:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._reading = asyncio.Semaphore(2)
+        self._loading = asyncio.Semaphore(16)
         self._wrong: dict[str, int] = {}
         self._resume_limits: dict[str, int] = {}
         #: held while room is looked for and taken, so that no two reservations share it
@@ -55,7 +56,9 @@ class Way:
             case Phase.VERIFYING:
                 await self._verify(holding)
             case Phase.COMPLETE:
-                return not await self._serve(holding)
+                # After a start everything is loaded, but not at once.
+                async with self._loading:
+                    return not await self._serve(holding)
             case Phase.REMOVING:
                 return False
         return True
