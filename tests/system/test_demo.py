@@ -131,7 +131,7 @@ async def test_a_failing_process_is_named_with_its_last_words(place: Path, tmp_p
     code, result, _ = await played(place, str(folder), "--nodes", "1")
     assert code == 1
     assert "sharer" in result["error"]["message"]
-    assert "back\\slash" in result["error"]["message"]
+    assert "contains a backslash" in result["error"]["message"]
     assert "last lines of its log" in result["error"]["hint"]
 
 
