@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ SILENCE_S = 60.0
 ANSWER_S = 120.0
 ATTEMPTS = 3
 _CHUNK = 1 << 18
+_DIGITS = re.compile(r"[0-9]{1,6}")
 _BUSY = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT_S = 20.0
 _KINDS: Mapping[str, type[Error]] = {
@@ -90,6 +92,14 @@ class TaintedRecord(Tainted):
         self.rid = rid
         self.ark = ark
         self.content_id = content_id
+
+
+class _Busy(Unreachable):
+    """The registrar asks to be left alone for ``retry_after`` seconds."""
+
+    def __init__(self, what: str, *, hint: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(what, hint=hint)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +251,7 @@ class Transport:
             except Unreachable as error:
                 if attempt == self._attempts:
                     raise
-                asked = float(getattr(error, "retry_after", 0.0))
+                asked = error.retry_after if isinstance(error, _Busy) else 0.0
                 pause = max(asked, 0.4 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 await asyncio.sleep(min(pause, _LONGEST_WAIT_S))
             else:
@@ -331,11 +341,12 @@ def _problem(base: str, target: str, response: aiohttp.ClientResponse, body: byt
     if kind is NotFound and known is None:
         hint = hint or "Is that a Seedkeep registrar's URL?"
     what = detail or f"{target} answered {status} {one_line(response.reason, 80)}".rstrip()
-    error = kind(what if kind in (NotFound, Tainted) else f"{what} ({base})", hint=hint)
-    if isinstance(error, Unreachable):
+    if kind is Unreachable:
         after = response.headers.get("Retry-After", "")
-        error.__dict__["retry_after"] = float(after) if after.isascii() and after.isdigit() else 0.0
-    return error
+        return _Busy(
+            f"{what} ({base})", hint=hint, retry_after=float(after) if _DIGITS.fullmatch(after) else 0.0
+        )
+    return kind(what if kind is NotFound else f"{what} ({base})", hint=hint)
 
 
 def _tainted(target: str, fields: Mapping[str, Any], detail: str, hint: str) -> TaintedRecord:
