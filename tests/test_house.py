@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import re
+import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import seedkeep
+from seedkeep.cli.main import cli
 from tests.support.require import require
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -219,6 +222,26 @@ def test_a_module_is_short_and_says_what_it_promises(name: str) -> None:
 def test_nothing_lies_around_at_the_top() -> None:
     found = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert found - TOP_LEVEL == set()
+
+
+def documented_commands() -> list[str]:
+    """Every ``seedkeep …`` line of README and configs, without what follows a shell operator."""
+    texts = [(ROOT / "README.md").read_text()]
+    texts += [path.read_text() for path in (ROOT / "configs").rglob("*.service")]
+    found = [m[1] for t in texts for m in re.finditer(r"^(?:ExecStart=\S*/)?(seedkeep .*)$", t, re.MULTILINE)]
+    return [re.split(r" [&|;#] ?", line)[0] for line in found]
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_a_documented_command_exists_with_its_options(line: str) -> None:
+    command: click.Command = cli
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None, f"there is no such command: {line}"
+        command = found
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert [word for word in words if word.startswith("-") and word not in known] == []
 
 
 def test_ci_runs_the_tests_as_the_readme_says() -> None:
