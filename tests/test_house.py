@@ -224,6 +224,12 @@ def test_nothing_lies_around_at_the_top() -> None:
     assert found - TOP_LEVEL == set()
 
 
+def test_the_plan_of_the_house_names_every_room() -> None:
+    plan = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {name.split(".")[1] for name in modules() if name.count(".") > 1}
+    assert [room for room in sorted(rooms) if f"{room}/" not in plan] == []
+
+
 def documented_commands() -> list[str]:
     """Every ``seedkeep …`` line of README and configs, without what follows a shell operator."""
     texts = [(ROOT / "README.md").read_text()]

@@ -37,7 +37,9 @@ def demo(path: Path | None, nodes: int, keep: bool, as_json: bool, quiet: bool) 
         output.say(f"{mark} {step.text}{took}")
 
     result = run(run_demo(path, nodes=nodes, keep=keep, report=report), again="Nothing is left behind.")
-    kept = f"\nStill running: {result.registrar}\nTo stop it: {result.stop}" if result.stop else ""
+    kept = ""
+    if result.stop:
+        kept = f"\nStill running: {result.registrar}\n{result.landing_page}\nTo stop it: {result.stop}"
     text = (
         f"{result.files} files, {print_size(result.bytes)}, {result.nodes} storage managers, "
         f"{print_duration(result.seconds)}: all promises held.\n{result.ark}{kept}"
