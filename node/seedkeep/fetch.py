@@ -350,7 +350,7 @@ def _plan(found: Resolved, contents: Contents | None, out: Path) -> tuple[Layout
     if found.torrent is None:
         raise Unreachable("neither a record nor a torrent is at hand")
     meta, data = found.torrent
-    layout = Layout(meta.name, meta.files, meta.piece_length, out, None)
+    layout = Layout(meta.name, meta.files, meta.piece_length, out, None, meta.pieces)
     return layout, (Road(meta.version, meta.info_hash, data),)
 
 

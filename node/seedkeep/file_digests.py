@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedkeep.ingest.jobs import Fragment, Pieces
+from seedkeep.ingest.plan import PieceTable
 from seedkeep.ingest.streams import PieceStream, TreeStream
 
 _READ = 1 << 20
@@ -102,6 +103,13 @@ def digest_file(
     return FileDigests(
         file.path, "", md5.hexdigest(), sha256.hexdigest(), root, pieces.take(), pieces.fragments()
     )
+
+
+def enter_pieces(table: PieceTable, found: FileDigests) -> None:
+    """Put what a file gives of the dataset's v1 pieces into their table."""
+    table.add(found.pieces)
+    for fragment in found.fragments:
+        table.join(fragment)
 
 
 def _fill(fd: int, block: memoryview, at: int) -> bool:

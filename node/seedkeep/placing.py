@@ -22,7 +22,8 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import MetaFile
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_size
-from seedkeep.file_digests import Wanted, digest_files
+from seedkeep.file_digests import Wanted, digest_files, enter_pieces
+from seedkeep.ingest.plan import PieceTable
 
 #: up to so many files are flushed one by one, more of them by flushing everything
 _FLUSH_EACH = 500
@@ -41,6 +42,7 @@ class Layout:
         piece_length: in bytes.
         out: the directory the person named.
         manifest: None when only a torrent file is known.
+        pieces_v1: SHA-1 of each piece when that is all that is known of the bytes, else empty.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Layout:
     piece_length: int
     out: Path
     manifest: Manifest | None
+    pieces_v1: bytes = b""
 
     @property
     def single(self) -> bool:
@@ -110,16 +113,10 @@ def already_there(
     if not present:
         _check_parents(layout, wanted)
         return frozenset()
-    wants = [
-        Wanted(str(i), layout.place(i), layout.files[i].size)
-        for i in present
-        if layout.files[i].root is not None or not layout.files[i].size
-    ]
-    same = {
-        int(d.path)
-        for d in digest_files(wants, layout.piece_length, stop=stop, advance=advance)
-        if not d.problem and d.root == (layout.files[int(d.path)].root or "")
-    }
+    if layout.pieces_v1:
+        same = _same_by_pieces(layout, present, stop, advance)
+    else:
+        same = _same_by_roots(layout, present, stop, advance)
     differing = [layout.files[i].path for i in present if i not in same]
     if differing and not force:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -131,6 +128,35 @@ def already_there(
         )
     _check_parents(layout, wanted)
     return frozenset(same)
+
+
+def _same_by_roots(
+    layout: Layout, present: Sequence[int], stop: threading.Event, advance: Callable[[int], None]
+) -> set[int]:
+    wanted = [Wanted(str(i), layout.place(i), layout.files[i].size) for i in present]
+    return {
+        int(d.path)
+        for d in digest_files(wanted, layout.piece_length, stop=stop, advance=advance)
+        if not d.problem and d.root == (layout.files[int(d.path)].root or "")
+    }
+
+
+def _same_by_pieces(
+    layout: Layout, present: Sequence[int], stop: threading.Event, advance: Callable[[int], None]
+) -> set[int]:
+    """All files or none: v1 pieces run across file borders."""
+    if len(present) < len(layout.files):
+        return set()
+    start, wanted = 0, []
+    for index, file in enumerate(layout.files):
+        wanted.append(Wanted(file.path, layout.place(index), file.size, start))
+        start += file.size
+    table = PieceTable(start, layout.piece_length)
+    for found in digest_files(wanted, layout.piece_length, stop=stop, advance=advance):
+        if found.problem:
+            return set()
+        enter_pieces(table, found)
+    return set(present) if table.hashes() == layout.pieces_v1 else set()
 
 
 def _check_parents(layout: Layout, wanted: frozenset[int]) -> None:

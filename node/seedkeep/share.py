@@ -218,7 +218,11 @@ class Sharer:
             TaintedRecord: it was tainted meanwhile.
             Error: the files cannot be seeded.
         """
-        if (found := record.copies).audited >= copies:
+        found = record.copies
+        if found.wanted < copies:
+            self.note(f"this record asks for {found.wanted} copies, not {copies}; waiting for {found.wanted}")
+            copies = found.wanted
+        if found.audited >= copies:
             return found
         async with self._seeding(prepared, record) as sent:
             return await self._wait(record, copies, sent)

@@ -16,7 +16,7 @@ from seedkeep.core.errors import InvalidInput, NotFound
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.core.paths import printable
-from seedkeep.file_digests import FileDigests, Wanted, digest_files
+from seedkeep.file_digests import Wanted, digest_files, enter_pieces
 from seedkeep.ingest.plan import PieceTable
 
 DIGESTS = ("md5", "sha256", "root")
@@ -101,19 +101,13 @@ def _verify(
             wrong.append(Wrong(file.path, got.problem))
         elif names := [n for n in DIGESTS if getattr(got, n) != getattr(file, n)]:
             wrong.append(Wrong(file.path, f"differs in {', '.join(names)}"))
-        _enter(table, got)
+        enter_pieces(table, got)
     computed = ""
     if not wrong and not missing:
         computed = infohash_v1_of(info_v1(manifest, table.hashes()))
         if computed != infohash_v1:
             wrong.append(Wrong("", f"the v1 info-hash is {computed}, the record says {infohash_v1}"))
     return Verdict(len(manifest.files), manifest.bytes, tuple(wrong), tuple(missing), tuple(extra), computed)
-
-
-def _enter(table: PieceTable, got: FileDigests) -> None:
-    table.add(got.pieces)
-    for fragment in got.fragments:
-        table.join(fragment)
 
 
 def _files_below(root: Path) -> Iterator[str]:

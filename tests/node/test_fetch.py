@@ -394,6 +394,13 @@ async def test_a_torrent_file_works_without_any_registrar(desk: Desk, tmp_path: 
     found = await resolver.resolve_torrent(tmp_path / "sample.torrent")
     async with seeding(desk.swarm, what, tmp_path / "peer", version):
         await desk.fetcher(resolver).fetch(found, FetchRequest(desk.path / "out"))
+        assert right(desk.path / "out", what)
+        again = await desk.fetcher(resolver).fetch(found, FetchRequest(desk.path / "out"))
+        assert again.peers_bytes == 0
+        (desk.path / "out/sample/big.bin").write_bytes(b"x" * 100_000)
+        with pytest.raises(Refused):
+            await desk.fetcher(resolver).fetch(found, FetchRequest(desk.path / "out"))
+        await desk.fetcher(resolver).fetch(found, FetchRequest(desk.path / "out", force=True))
     assert right(desk.path / "out", what)
 
 
