@@ -16,6 +16,9 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.problems import TooLarge
 from seedkeep_registrar.store import nonces
 
+#: JSON above this many bytes is parsed in a thread
+_LARGE_JSON = 64 * 1024
+
 
 def target_uri(registrar: Registrar, request: web.Request) -> str:
     """The URL of a request as its sender sees it, whatever proxies stand in between."""
@@ -32,12 +35,8 @@ async def verify(request: web.Request) -> Signed:
     for name in ("Signature", "Signature-Input", "Content-Digest"):
         if len(request.headers.getall(name, [])) > 1:
             raise Unauthenticated(f"the request carries more than one {name} header")
-    signed = await asyncio.to_thread(
-        verify_request,
-        request.method,
-        target_uri(registrar, request),
-        dict(request.headers),
-        now=registrar.clock(),
+    signed = verify_request(
+        request.method, target_uri(registrar, request), dict(request.headers), now=registrar.clock()
     )
     await registrar.db.write(nonces.use, signed)
     return signed
@@ -85,7 +84,10 @@ async def signed_json(request: web.Request, *, limit: int = 512 * 1024) -> tuple
     body = await read_body(request, limit)
     signed = await verify(request)
     check_digest(signed, body)
-    value = await asyncio.to_thread(jcs.loads, body, limit=limit)
+    if len(body) > _LARGE_JSON:
+        value = await asyncio.to_thread(jcs.loads, body, limit=limit)
+    else:
+        value = jcs.loads(body, limit=limit)
     if not isinstance(value, dict):
         raise InvalidInput("the request's body is not a JSON object")
     return signed, value

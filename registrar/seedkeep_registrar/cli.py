@@ -67,6 +67,9 @@ def up(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
 
+    # readers and the writer share the interpreter with the loop: let it have its turn sooner
+    sys.setswitchinterval(0.001)
+
     def ready(started: Registrar) -> None:
         if as_json:
             shown = {"url": started.public_url, "origin": started.origin, "vkey": str(started.vkey)}

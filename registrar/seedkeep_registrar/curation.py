@@ -6,7 +6,6 @@ in force is final: it can be lifted, not changed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +48,7 @@ async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]
         Conflict: this curator has agreed already, or the taint stands.
     """
     _check_curator(registrar, str(signed.key))
-    given = await asyncio.to_thread(open_event, registrar, signed, message, ("taint",))
+    given = open_event(registrar, signed, message, ("taint",))
     if given.event.seq:
         raise Refused("a taint begins a chain of its own")
     body = TaintBody.parse(given.body)
@@ -60,7 +59,7 @@ async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]
 
 
 def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, body: TaintBody) -> Decision:
-    events.lock(connection)
+    head = events.lock(connection)
     event, now = given.event, registrar.clock()
     if known := taints.of_event(connection, event.hash()):
         return Decision(known, len(taints.approvers(connection, known.id)), new=False)
@@ -70,7 +69,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         raise Conflict(f"{body.subject} is tainted already ({standing.id[:12]}…)")
     if standing is not None and event.by in taints.approvers(connection, standing.id):
         raise Conflict("this curator has agreed to this taint already", hint="Another curator must agree.")
-    events.append(connection, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
+    events.append(connection, head, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
     if standing is None:
         standing = Taint(
             id=event.hash(),
@@ -111,7 +110,7 @@ async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Map
         Conflict: it is lifted already.
     """
     _check_curator(registrar, str(signed.key))
-    given = await asyncio.to_thread(open_event, registrar, signed, message, ("lift",))
+    given = open_event(registrar, signed, message, ("lift",))
     LiftBody.parse(given.body)
     decision = await registrar.db.write(_lift, registrar, taint_id, given)
     if decision.new and decision.taint.version:
@@ -120,7 +119,7 @@ async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Map
 
 
 def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: SignedEvent) -> Decision:
-    events.lock(connection)
+    head = events.lock(connection)
     event = given.event
     known = taints.by_id(connection, taint_id)
     if known is None:
@@ -132,7 +131,9 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         return Decision(known, approvals, new=False)
     check_created(registrar, event)
     # a lift chains to the taint's event, so a second one is a conflict here
-    events.append(connection, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key))
+    events.append(
+        connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
+    )
     taints.lift(connection, taint_id, event.hash())
     lifted = taints.by_id(connection, taint_id)
     assert lifted is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,13 +17,13 @@ from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
 from seedkeep.core.taint import Subject, SubjectKind
-from seedkeep_registrar import times
+from seedkeep_registrar import documents, times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
-from seedkeep_registrar.documents import taint_documents
+from seedkeep_registrar.documents import Found, taint_documents
 from seedkeep_registrar.problems import TaintedRecord, TooLarge
 from seedkeep_registrar.settings import MEMBERS
-from seedkeep_registrar.store import claims, datasets, events, files, records, taints
+from seedkeep_registrar.store import datasets, events, files, records, taints
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -99,7 +98,7 @@ def check_member(registrar: Registrar, key: str) -> None:
         raise Refused("this registrar takes datasets from its members only", hint="Ask its operator.")
 
 
-async def register(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> tuple[Record, bool]:
+async def register(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> tuple[Found, bool]:
     """Record a dataset.
 
     Returns:
@@ -111,47 +110,60 @@ async def register(registrar: Registrar, signed: Signed, message: Mapping[str, A
         Conflict: an object is missing.
         TaintedRecord: a taint stands on the content or a file.
     """
-    given = await asyncio.to_thread(open_event, registrar, signed, message, ("record",))
-    known = await registrar.db.read(records.by_rid, given.event.record_id)
-    if known is not None and given.event.seq == 0:
-        return known, False
+    given = open_event(registrar, signed, message, ("record",))
     if given.event.seq:
         raise Refused("this registrar takes no revisions of records yet")
+    body = RecordBody.parse(given.body)
+    known = await registrar.db.read(_known, given.event.record_id, body)
+    if known is not None:
+        return known, False
     check_created(registrar, given.event)
     check_member(registrar, given.event.by)
-    body = RecordBody.parse(given.body)
-    manifest_id, indexed = await _check_and_index(registrar, body)
-    last = await asyncio.to_thread(read_files, registrar.objects.path(body.dataset.manifest), indexed, SLICE)
-    record, new = await registrar.db.write(_record, registrar, given, body, manifest_id, indexed, last)
+    first, last = await _check_and_index(registrar, body)
+    found, new = await registrar.db.write(_record, registrar, given, body, first, last)
     if new:
-        registrar.changes.registered(record)
+        registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
-    return record, new
+    return found, new
 
 
-async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int, int]:
-    """Check the objects and index all files but the last slice; manifest id and files indexed."""
+def _known(connection: Connection, rid: str, body: RecordBody) -> Found | None:
+    record = records.by_rid(connection, rid)
+    if record is not None:
+        return documents.read(connection, record)
+    # before the work: this costs nothing
+    standing = taints.standing_on_subject(connection, Subject(SubjectKind.CONTENT, body.dataset.content_id))
+    _refuse([standing] if standing else [])
+    return None
+
+
+async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int, list[FileEntry]]:
+    """Check the objects and index all files but the last slice.
+
+    Returns:
+        The number of the first file that is not indexed yet, and the files from there on.
+    """
     dataset, objects = body.dataset, registrar.objects
-    paths: list[Path] = []
-    sizes: list[int] = []
+    total = 0
     for what, sha256 in _objects(body):
         size = objects.size(sha256)
         if size is None:
             raise Conflict(
                 f"the {what} {sha256[:12]}… is not here", hint="Upload it, then send the event again."
             )
-        paths.append(objects.path(sha256))
-        sizes.append(size)
-    # taints on names and content cost nothing to check: before the work
-    await registrar.db.read(_check_content, body)
-    await registrar.workers.run(sum(sizes), check_dataset, dataset, *paths)
+        total += size
+    manifest = objects.path(dataset.manifest)
+    layers, pieces = objects.path(dataset.piece_layers), objects.path(dataset.pieces_v1)
+    entries = await registrar.workers.run(total, check_dataset, dataset, manifest, layers, pieces, SLICE)
+    if dataset.files <= SLICE:
+        return 0, entries
     manifest_id, indexed = await registrar.db.write(
         files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
     )
     while dataset.files - indexed > SLICE:
-        entries = await asyncio.to_thread(read_files, paths[0], indexed, SLICE)
+        entries = await asyncio.to_thread(read_files, manifest, indexed, SLICE)
         indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
-    return manifest_id, indexed
+    return indexed, await asyncio.to_thread(read_files, manifest, indexed, SLICE)
 
 
 def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
@@ -169,10 +181,17 @@ def _refuse(standing: list[Taint]) -> None:
         )
 
 
-def _check_content(connection: Connection, body: RecordBody) -> None:
-    subject = Subject(SubjectKind.CONTENT, body.dataset.content_id)
-    standing = taints.standing_on_subject(connection, subject)
-    _refuse([standing] if standing else [])
+def _index_rest(
+    connection: Connection, body: RecordBody, first: int, last: list[FileEntry], now: float
+) -> int:
+    """Index the last slice, unless that was done for another record; the manifest's id."""
+    dataset = body.dataset
+    manifest_id, indexed = files.begin_manifest(connection, dataset.manifest, dataset.content_id, now)
+    if indexed == first:
+        indexed = files.add(connection, manifest_id, first, last)
+    if indexed != dataset.files:
+        raise Unavailable("this dataset is being registered by somebody else now", hint="Try again.")
+    return manifest_id
 
 
 def _record(
@@ -180,26 +199,25 @@ def _record(
     registrar: Registrar,
     given: SignedEvent,
     body: RecordBody,
-    manifest_id: int,
-    indexed: int,
+    first: int,
     last: list[FileEntry],
-) -> tuple[Record, bool]:
+) -> tuple[Found, bool]:
     """The transaction that makes the record."""
-    events.lock(connection)
+    head = events.lock(connection)
     event, dataset, now = given.event, body.dataset, registrar.clock()
-    known = records.by_rid(connection, event.record_id)
+    rid = event.record_id
+    known = records.by_rid(connection, rid)
     if known is not None:
-        return known, False
-    if files.add(connection, manifest_id, indexed, last) != dataset.files:
-        raise Unavailable("this dataset is being registered by somebody else now", hint="Try again.")
+        return documents.read(connection, known), False
     for what, sha256 in _objects(body):
         if not registrar.objects.touch(sha256):
             raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
-    _check_content(connection, body)
+    manifest_id = _index_rest(connection, body, first, last, now)
     _refuse(taints.standing_on_content(connection, dataset.content_id, manifest_id))
     stored = events.append(
-        connection, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
+        connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
+    wanted = max(body.copies, registrar.settings.min_copies)
     datasets.put(
         connection,
         Dataset(
@@ -210,16 +228,14 @@ def _record(
             bytes=dataset.bytes,
             publisher=event.by,
             subjects=body.metadata.subjects,
-            wanted=max(body.copies, registrar.settings.min_copies),
+            wanted=wanted,
             created=now,
             servable=True,
             complete=0,
             held=0,
-            missing=0,
+            missing=wanted,
         ),
     )
-    claims.recount(connection, dataset.content_id)
-    rid = event.record_id
     record = Record(
         rid=rid,
         position=stored.position,
@@ -242,4 +258,4 @@ def _record(
         pieces_v1=dataset.pieces_v1,
     )
     records.add(connection, record)
-    return record, True
+    return documents.read(connection, record), True

@@ -24,8 +24,13 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def check_dataset(dataset: Dataset, manifest_path: Path, layers_path: Path, pieces_path: Path) -> None:
+def check_dataset(
+    dataset: Dataset, manifest_path: Path, layers_path: Path, pieces_path: Path, first: int
+) -> list[FileEntry]:
     """Check a dataset against its manifest, v2 piece layers and v1 pieces.
+
+    Returns:
+        The first ``first`` files of the manifest.
 
     Raises:
         InvalidInput, VerificationFailed: one of them is malformed or gives something else than it says.
@@ -44,6 +49,7 @@ def check_dataset(dataset: Dataset, manifest_path: Path, layers_path: Path, piec
     check_layers(manifest, layers_path.read_bytes())
     if infohash_v1_of(info_v1(manifest, pieces_path.read_bytes())) != dataset.infohash_v1:
         raise VerificationFailed("the v1 pieces do not give the v1 info-hash that the record names")
+    return list(manifest.files[:first])
 
 
 def read_files(manifest_path: Path, first: int, count: int) -> list[FileEntry]:

@@ -24,9 +24,8 @@ async def post_event(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
     # JSON with escapes may be longer than its canonical form, which has the limit
     signed, message = await auth.signed_json(request, limit=2 * MAX_BODY_BYTES)
-    record, new = await register(registrar, signed, message)
-    document = await documents.record_document(registrar, Kind.RID, record.rid)
-    return web.json_response(document, status=201 if new else 200)
+    found, new = await register(registrar, signed, message)
+    return web.json_response(documents.render(registrar, found), status=201 if new else 200)
 
 
 @routes.get("/api/v1/records")

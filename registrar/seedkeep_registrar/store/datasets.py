@@ -96,10 +96,11 @@ def put(connection: Connection, dataset: Dataset) -> None:
         connection.execute(insert(datasets).values({**values, "subjects": list(dataset.subjects)}))
         return
     subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
+    wanted = max(known.wanted, dataset.wanted)
     connection.execute(
         update(datasets)
         .where(datasets.c.content_id == dataset.content_id)
-        .values(wanted=max(known.wanted, dataset.wanted), subjects=subjects, servable=True)
+        .values(wanted=wanted, subjects=subjects, servable=True, missing=max(0, wanted - known.held))
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.errors import Conflict, UsageError
 from seedkeep.core.events import Event, check_successor
@@ -117,6 +118,7 @@ def body(connection: Connection, sha256: str) -> bytes | None:
 
 def append(
     connection: Connection,
+    head: LogState,
     event: Event,
     body_bytes: bytes,
     *,
@@ -126,18 +128,18 @@ def append(
     """Append an event (checked by the caller) with its body.
 
     Args:
+        head: what :func:`lock` gave in this transaction.
         now: when it came, Unix seconds.
         sign: makes the receipt's note.
 
     Raises:
         Conflict: its chain has moved on.
     """
-    head = lock(connection)
-    previous = head_of(connection, event.record_id)
-    if previous is not None:
+    if event.seq:
+        previous = head_of(connection, event.rid)
+        if previous is None:
+            raise Conflict("this event follows one that this registrar does not know")
         check_successor(previous.event, event)
-    elif event.seq:
-        raise Conflict("this event follows one that this registrar does not know")
     leaf = event.leaf()
     chain = next_chain(head.chain, leaf)
     receipt = sign(Receipt(head.origin, head.size, leaf_hash(leaf), chain))
@@ -154,7 +156,9 @@ def append(
             received=now,
         )
     )
-    if body(connection, event.body_sha256) is None:
-        connection.execute(insert(bodies).values(sha256=event.body_sha256, body=body_bytes))
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        upsert(bodies).values(sha256=event.body_sha256, body=body_bytes).on_conflict_do_nothing()
+    )
     connection.execute(update(log).values(size=head.size + 1, chain=chain))
     return Stored(head.size, event, receipt)

@@ -27,6 +27,7 @@ PROPOSED = "proposed"
 STANDING = "standing"
 LIFTED = "lifted"
 _LISTS_KEPT = 16
+_ROOTS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,33 +248,31 @@ def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
 
 def standing_on_content(connection: Connection, content_id: str, manifest_id: int) -> list[Taint]:
     """The taints in force on a content id or on a file of an indexed manifest, oldest first."""
-    tainted_files = and_(
-        taints.c.kind == SubjectKind.ROOT.value,
-        taints.c.value.in_(_standing_roots_in(connection, manifest_id)),
-    )
-    content = and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == content_id)
-    rows = connection.execute(
+    standing = connection.execute(
         select(taints)
-        .where(taints.c.state == STANDING, or_(content, tainted_files))
+        .where(
+            taints.c.state == STANDING,
+            or_(
+                taints.c.kind == SubjectKind.ROOT.value,
+                and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == content_id),
+            ),
+        )
         .order_by(taints.c.effective, taints.c.id)
     )
-    return [_taint(row) for row in rows]
+    found = list(map(_taint, standing))
+    roots = [t.subject.value for t in found if t.subject.kind is SubjectKind.ROOT]
+    there = _roots_in(connection, manifest_id, roots)
+    return [t for t in found if t.subject.kind is SubjectKind.CONTENT or t.subject.value in there]
 
 
-def _standing_roots_in(connection: Connection, manifest_id: int) -> list[str]:
-    roots = connection.execute(
-        select(taints.c.value).where(taints.c.state == STANDING, taints.c.kind == SubjectKind.ROOT.value)
-    ).scalars()
-    found = []
-    for root in roots:
-        there = connection.execute(
-            select(files.c.number)
-            .where(files.c.root == bytes.fromhex(root), files.c.manifest_id == manifest_id)
-            .limit(1)
-        ).first()
-        if there is not None:
-            found.append(root)
-    return found
+def _roots_in(connection: Connection, manifest_id: int, roots: list[str]) -> set[str]:
+    """Which of these pieces roots a file of the manifest has."""
+    there: set[str] = set()
+    for at in range(0, len(roots), _ROOTS_AT_ONCE):
+        wanted = [bytes.fromhex(root) for root in roots[at : at + _ROOTS_AT_ONCE]]
+        query = select(files.c.root).where(files.c.manifest_id == manifest_id, files.c.root.in_(wanted))
+        there |= {root.hex() for root in connection.execute(query.distinct()).scalars() if root}
+    return there
 
 
 def standing_on_subject(connection: Connection, subject: Subject) -> Taint | None:
