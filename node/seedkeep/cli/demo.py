@@ -42,6 +42,6 @@ def demo(path: Path | None, nodes: int, keep: bool, as_json: bool, quiet: bool) 
         kept = f"\nStill running: {result.registrar}\n{result.landing_page}\nTo stop it: {result.stop}"
     text = (
         f"{result.files} files, {print_size(result.bytes)}, {result.nodes} storage managers, "
-        f"{print_duration(result.seconds)}: all promises held.\n{result.ark}{kept}"
+        f"{print_duration(result.seconds)}: every promise held.\n{result.ark}{kept}"
     )
     output.result(result.as_json(), text)

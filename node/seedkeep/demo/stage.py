@@ -125,5 +125,5 @@ class Stage:
     def keep(self) -> str:
         """Leave everything running; gives the one line that ends it."""
         self._kept = True
-        groups = " ".join(f"-{child.pid}" for child in self._children)
+        groups = " ".join(f"-{child.pid}" for child in self._children if not child.ended)
         return f"kill -- {groups}; sleep 2; rm -rf {shlex.quote(str(self.place))}"
