@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -305,6 +306,22 @@ async def test_a_curator_taints_lists_and_lifts(registrar: RegistrarUnderTest, t
     lifted = await seedkeep(curator, "taint", "lift", added.json["id"][:8], "--reason", "cleared", *ask)
     assert lifted.code == 0, lifted
     assert (await seedkeep(curator, "info", record["ark"], *ask)).code == 0
+
+
+async def test_detached_it_seeds_in_the_background(registrar: RegistrarUnderTest, tmp_path: Path) -> None:
+    what = shareable()
+    root = what.data.write(tmp_path / "mine")
+    ask = ("--json", "--registrar", registrar.url)
+    shared = await seedkeep(tmp_path, "share", str(root), "--detach", *ask)
+    assert shared.code == 0, shared
+    background = re.search(r"as process (\d+)", shared.err)
+    assert background
+    try:
+        told = await seedkeep(tmp_path, "fetch", shared.json["ark"], "-o", str(tmp_path / "out"), *ask)
+    finally:
+        os.kill(int(background[1]), signal.SIGTERM)
+    assert told.code == 0, told
+    assert told.json["peers_bytes"] == what.data.manifest.bytes
 
 
 async def test_a_node_serves_shares_and_goes_down(registrar: RegistrarUnderTest, tmp_path: Path) -> None:

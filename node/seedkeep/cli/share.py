@@ -108,8 +108,8 @@ async def _share(
             output.say(f"recorded as {record.ark}\n{record.text('landing_page')}")
             if detach:
                 if not await sharer.hand_over(prepared, record):
-                    log = await asyncio.to_thread(_in_background, user.places.state, sharer.client.url)
-                    output.say(f"seeding goes on in the background; its log is {log}")
+                    log, pid = await asyncio.to_thread(_in_background, user.places.state, sharer.client.url)
+                    output.say(f"seeding goes on in the background as process {pid}; its log is {log}")
                 count = record.copies.audited
             else:
                 count = (await sharer.keep_until_copied(prepared, record, request.copies)).audited
@@ -195,8 +195,11 @@ def _done(result: Any, wanted: int, detach: bool) -> str:
     return f"{text}{result.copies} complete, audited copies exist elsewhere: you may switch this machine off"
 
 
-def _in_background(state: Path, registrar: str) -> Path:
-    """Start the same command once more, detached from this terminal; its checkpoint spares the hashing."""
+def _in_background(state: Path, registrar: str) -> tuple[Path, int]:
+    """Start the same command once more, detached from this terminal; its checkpoint spares the hashing.
+
+    Gives the log and the process id.
+    """
     arguments = [a for a in sys.argv[1:] if a not in ("--detach", "--json")]
     if "--registrar" not in arguments:
         arguments += ["--registrar", registrar]
@@ -204,7 +207,7 @@ def _in_background(state: Path, registrar: str) -> Path:
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as file:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "seedkeep", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -213,4 +216,4 @@ def _in_background(state: Path, registrar: str) -> Path:
             )
     except OSError as error:
         raise Error(f"seeding cannot go on in the background: {error.strerror}") from error
-    return log
+    return log, process.pid
