@@ -114,6 +114,15 @@ def test_padding_cannot_be_passed_off_as_data() -> None:
     assert not verify_leaf(plain_root(data), len(data), 3, b"", [leaves[2], pair])
 
 
+def test_two_inner_nodes_cannot_be_passed_off_as_a_short_last_block() -> None:
+    data = content(3 * BLOCK + 64)
+    leaves = leaf_hashes(data)
+    pairs = [hashlib.sha256(leaves[at] + leaves[at + 1]).digest() for at in (0, 2)]
+    forged = pairs[0] + pairs[1]
+    assert hashlib.sha256(forged).digest() == plain_root(data)
+    assert not verify_leaf(plain_root(data), len(data), 3, forged, [])
+
+
 @pytest.mark.parametrize(
     ("layer", "leaves", "index", "size"),
     [

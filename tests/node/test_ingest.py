@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from seedkeep.core.errors import Error, InvalidInput, UsageError
 from seedkeep.core.metainfo import check_layers, info_v1, info_v2
+from seedkeep.ingest import checkpoint as checkpoint_module
 from seedkeep.ingest import digests, hashing
 from seedkeep.ingest import run as ingest_run
 from seedkeep.ingest.run import Ingested, Progress, ingest
@@ -389,6 +390,37 @@ async def test_a_change_that_keeps_size_and_time_is_noticed(tmp_path: Path) -> N
     assert_right(await ingest(root, checkpoint=tmp_path / "cp"))
 
 
+async def test_another_directory_put_in_place_is_noticed(tmp_path: Path) -> None:
+    root = write(tmp_path / "data", {"d/a": 100_000, "e": 1000})
+    other = write(tmp_path / "other", {"a": content(100_000, 77)})
+    settle(tmp_path)
+    await ingest(root, checkpoint=tmp_path / "cp")
+    (root / "d").rename(tmp_path / "aside")
+    other.rename(root / "d")  # leaves all times of the file in it as they were
+    assert_right(await ingest(root, checkpoint=tmp_path / "cp"))
+
+
+async def test_a_file_put_before_the_others_moves_all_pieces_and_rereads_only_for_them(
+    tmp_path: Path, reads: list[tuple[int, int]]
+) -> None:
+    root = write(tmp_path / "data", {"b": 300_000, "c": 400_000})
+    settle(root)
+    await ingest(root, checkpoint=tmp_path / "cp")
+    write(root, {"a": 1000})
+    seen: list[Progress] = []
+    found = await ingest(root, checkpoint=tmp_path / "cp", progress=seen.append)
+    assert_right(found)
+    assert seen[-1].bytes_kept == 700_000
+
+
+async def test_a_removed_last_file_leaves_no_trace_in_the_last_piece(tmp_path: Path) -> None:
+    root = write(tmp_path / "data", {"a": 20_000, "b": 1000, "z": 20_000})
+    settle(root)
+    await ingest(root, checkpoint=tmp_path / "cp")
+    (root / "z").unlink()
+    assert_right(await ingest(root, checkpoint=tmp_path / "cp"))
+
+
 async def test_a_file_written_just_before_it_was_read_is_not_believed_later(
     tmp_path: Path, reads: list[tuple[int, int]]
 ) -> None:
@@ -398,6 +430,12 @@ async def test_a_file_written_just_before_it_was_read_is_not_believed_later(
     settle(root)
     await ingest(root, checkpoint=tmp_path / "cp")
     assert total(reads) == 2000
+
+
+@pytest.fixture
+def believing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files written just now are believed too, so that a test need not wait until they are old."""
+    monkeypatch.setattr(checkpoint_module, "_TICK_NS", 0)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

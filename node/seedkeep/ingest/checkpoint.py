@@ -79,6 +79,7 @@ class _Journal:
 
     def __init__(self) -> None:
         self._piece_length = 0
+        self._bytes = 0
         self._files: dict[str, tuple[Found, Hashed]] = {}
         self._parts: dict[str, tuple[Found, Part]] = {}
         self._pieces: list[Pieces] = []
@@ -87,7 +88,7 @@ class _Journal:
         """Take one record in; ``False`` when it makes no sense, which ends the reading."""
         try:
             if "type" in record:
-                self._piece_length = record["piece_length"]
+                self._piece_length, self._bytes = record["piece_length"], record["bytes"]
                 return bool(record["type"] == _TYPE and record["v"] == _VERSION)
             for row in record.get("files", []):
                 found, (read_at, md5, sha256, root, layer) = Found(*row[:6]), row[6:]
@@ -135,8 +136,9 @@ class _Journal:
             elif same_length and result.tag == digests.platform_tag() and digests.portable():
                 kept.parts[file.path] = result
         if same_length:
-            total = files[-1].end if files else 0
-            kept.pieces = _covered(self._pieces, in_place, piece_length, total)
+            # The short piece at the end is the same only if the stream ended there before.
+            stream_end = self._bytes if files and files[-1].end == self._bytes else None
+            kept.pieces = _covered(self._pieces, in_place, piece_length, stream_end)
         return kept
 
 
@@ -157,9 +159,12 @@ def _layered(file: Found, hashed: Hashed, old_length: int, new_length: int) -> H
 
 
 def _covered(
-    pieces: Iterable[Pieces], ranges: Sequence[tuple[int, int]], piece_length: int, total: int
+    pieces: Iterable[Pieces], ranges: Sequence[tuple[int, int]], piece_length: int, total: int | None
 ) -> list[Pieces]:
-    """Those pieces that lie wholly within ``ranges``, which are sorted; neighbours are joined."""
+    """Those pieces that lie wholly within ``ranges``, which are sorted; neighbours are joined.
+
+    ``total`` is where the short last piece ends, if that one may be kept.
+    """
     joined: list[tuple[int, int]] = []
     for start, end in ranges:
         if joined and joined[-1][1] == start:
@@ -208,7 +213,8 @@ class Writer:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = beside.open("wb")
-            self._append({"type": _TYPE, "v": _VERSION, "piece_length": piece_length})
+            total = sum(file.size for file in self._files.values())
+            self._append({"type": _TYPE, "v": _VERSION, "piece_length": piece_length, "bytes": total})
             hashed = list(kept.files.values())
             for at in range(0, len(hashed), _FILES_PER_LINE):
                 self.files(hashed[at : at + _FILES_PER_LINE])
