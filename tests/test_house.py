@@ -7,6 +7,7 @@ import importlib.metadata
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -121,6 +122,27 @@ def test_the_version_is_written_in_one_place() -> None:
     texts = [path.read_text() for path in [ROOT / "pyproject.toml", *modules().values()]]
     assigned = [t for t in texts if re.search(r"^(__version__|version)\s*=\s*[\"']", t, re.MULTILINE)]
     assert len(assigned) == 1
+
+
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    project = pyproject()["project"]
+    assert isinstance(project, dict)
+    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    declared |= {
+        "seedkeep",
+        "botocore",
+        "markupsafe",
+        "multidict",
+        "yarl",
+    }  # the last: faces of declared ones
+    homes = importlib.metadata.packages_distributions()
+    wrong = []
+    for name in modules():
+        outside = {i.split(".")[0] for i in imports(name)} - {"seedkeep", "seedkeep_registrar"}
+        for top in outside - set(sys.stdlib_module_names):
+            if not {canonicalize_name(home) for home in homes.get(top, [top])} & declared:
+                wrong.append(f"{name} → {top}")
+    assert wrong == []
 
 
 def locked() -> dict[str, tuple[Version, int]]:
