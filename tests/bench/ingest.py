@@ -38,6 +38,7 @@ from seedkeep.core.units import parse_size
 from seedkeep.ingest.run import ingest
 from tests.bench.report import describe_machine, table
 
+
 def make_files(directory: Path, count: int, size: int) -> None:
     """Files of random bytes, different in every file, at the speed of the disk."""
     directory.mkdir(parents=True)
@@ -134,7 +135,9 @@ def torrent(directory: Path, flags: int) -> float:
     return timed(job)
 
 
-def measure(directory: Path, scratch: Path, *, total: int, block: int, rounds: int, single: bool) -> dict[str, float]:
+def measure(
+    directory: Path, scratch: Path, *, total: int, block: int, rounds: int, single: bool
+) -> dict[str, float]:
     """The best seconds of each job over ``rounds``."""
     jobs: dict[str, Callable[[], float]] = {
         "limit": lambda: hash_limit(block, total),

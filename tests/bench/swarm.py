@@ -74,7 +74,7 @@ async def run(count: int, size: int, rate: float, where: Path) -> float:
     """Seconds from the origin's offer to ``count`` attested copies."""
     nodes = [f"n{i}" for i in range(count)]
     names = ["registrar", "origin", *nodes]
-    with network(names, {n: rate for n in ["origin", *nodes]}) as addresses:
+    with network(names, dict.fromkeys(["origin", *nodes], rate)) as addresses:
         prefixes = {n: ("ip", "netns", "exec", f"sk-{n}") for n in names}
         async with fleet(where, host=addresses["registrar"], prefixes=prefixes) as ships:
             ships.port = 8080
