@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -218,7 +218,7 @@ def _record(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
     wanted = max(body.copies, registrar.settings.min_copies)
-    datasets.put(
+    new_content = datasets.put(
         connection,
         Dataset(
             content_id=dataset.content_id,
@@ -258,4 +258,6 @@ def _record(
         pieces_v1=dataset.pieces_v1,
     )
     records.add(connection, record)
+    if new_content:  # nobody can hold it yet
+        return Found(record, asdict(event), jcs.loads(given.body), stored.receipt, wanted, (), ()), True
     return documents.read(connection, record), True

@@ -88,13 +88,13 @@ def by_infohash(connection: Connection, info_hash: bytes) -> Tracked | None:
     return Tracked(rows.content_id, True, rows.servable) if rows else None
 
 
-def put(connection: Connection, dataset: Dataset) -> None:
-    """Insert a dataset; one that is there already keeps the larger wish for copies."""
+def put(connection: Connection, dataset: Dataset) -> bool:
+    """Insert a dataset; one that is there already keeps the larger wish for copies. True when it is new."""
     known = by_content_id(connection, dataset.content_id)
     if known is None:
         values = {name: getattr(dataset, name) for name in Dataset.__slots__}
-        connection.execute(insert(datasets).values({**values, "subjects": list(dataset.subjects)}))
-        return
+        connection.execute(insert(datasets), {**values, "subjects": list(dataset.subjects)})
+        return True
     subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
     wanted = max(known.wanted, dataset.wanted)
     connection.execute(
@@ -102,6 +102,7 @@ def put(connection: Connection, dataset: Dataset) -> None:
         .where(datasets.c.content_id == dataset.content_id)
         .values(wanted=wanted, subjects=subjects, servable=True, missing=max(0, wanted - known.held))
     )
+    return False
 
 
 def set_counts(connection: Connection, content_id: str, *, complete: int, held: int) -> None:

@@ -144,21 +144,22 @@ def append(
     chain = next_chain(head.chain, leaf)
     receipt = sign(Receipt(head.origin, head.size, leaf_hash(leaf), chain))
     connection.execute(
-        insert(events).values(
-            position=head.size,
-            hash=event.hash(),
-            type=event.type,
-            rid=event.record_id,
-            seq=event.seq,
-            leaf=leaf,
-            chain=chain,
-            receipt=receipt,
-            received=now,
-        )
+        insert(events),
+        {
+            "position": head.size,
+            "hash": event.hash(),
+            "type": event.type,
+            "rid": event.record_id,
+            "seq": event.seq,
+            "leaf": leaf,
+            "chain": chain,
+            "receipt": receipt,
+            "received": now,
+        },
     )
     upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        upsert(bodies).values(sha256=event.body_sha256, body=body_bytes).on_conflict_do_nothing()
+        upsert(bodies).on_conflict_do_nothing(), {"sha256": event.body_sha256, "body": body_bytes}
     )
     connection.execute(update(log).values(size=head.size + 1, chain=chain))
     return Stored(head.size, event, receipt)

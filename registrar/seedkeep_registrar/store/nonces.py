@@ -16,9 +16,8 @@ def use(connection: Connection, signed: Signed) -> None:
         Unauthenticated: it was used before.
     """
     try:
-        connection.execute(
-            insert(nonces).values(key=str(signed.key), nonce=signed.nonce, expires=signed.expires)
-        )
+        values = {"key": str(signed.key), "nonce": signed.nonce, "expires": signed.expires}
+        connection.execute(insert(nonces), values)
     except IntegrityError as error:
         raise Unauthenticated(
             "this request was sent before (its nonce is used up)", hint="Sign it anew, then send it."

@@ -42,7 +42,7 @@ def _record(row: Row[tuple[object, ...]]) -> Record:
 def add(connection: Connection, record: Record) -> None:
     """Insert a record, and mark its objects as named by it."""
     values = {name: getattr(record, name) for name in Record.__slots__}
-    connection.execute(insert(records).values({**values, "web_seeds": list(record.web_seeds)}))
+    connection.execute(insert(records), {**values, "web_seeds": list(record.web_seeds)})
     named = {record.manifest, record.piece_layers, record.pieces_v1}
     connection.execute(insert(objects), [{"sha256": sha256, "rid": record.rid} for sha256 in sorted(named)])
 
