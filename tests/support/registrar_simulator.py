@@ -9,6 +9,7 @@ taint head), ``manifests`` and ``layers`` (other papers than the record's), ``fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -201,10 +202,9 @@ class RegistrarSimulator:
         """Wait for something to become true, here or in a node."""
         async with asyncio.timeout(seconds):
             while not condition():
-                try:
-                    await asyncio.wait_for(self._change.wait(), 0.02)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await self._change.wait()
 
     def holders(self, content_id: str) -> set[str]:
         """Nodes that have attested a dataset."""
@@ -286,7 +286,8 @@ class SimulatedClient:
             if news or stale or sim.hasty or left <= 0:
                 return answer
             try:
-                await asyncio.wait_for(change.wait(), left)
+                async with asyncio.timeout(left):
+                    await change.wait()
             except TimeoutError:
                 continue
             await self._up()

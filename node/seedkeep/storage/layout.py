@@ -203,21 +203,32 @@ class Layout:
         Raises:
             Error: something of it cannot be removed.
         """
-        folder = self.save_path(content_id)
         try:
-            if folder.is_symlink():
-                folder.unlink()
-            elif folder.exists():
-                # Its descent is by directory descriptors, so that a link put in its way is not followed.
-                shutil.rmtree(folder)
+            self._remove_folder(content_id)
             for path in self._documents(content_id):
                 path.unlink(missing_ok=True)
-            sync_folder(folder.parent)
+            sync_folder(self.root / "data")
         except OSError as error:
-            raise Error(
-                f"data of {content_id[:12]}… cannot be removed: {error.strerror} ({error.filename})",
-                hint="Check the disk and the rights of the data directory.",
-            ) from error
+            raise _not_removed(content_id, error) from error
+
+    def remove_files(self, content_id: str) -> None:
+        """Remove a dataset's files but not its documents.
+
+        Raises:
+            Error: something of it cannot be removed.
+        """
+        try:
+            self._remove_folder(content_id)
+        except OSError as error:
+            raise _not_removed(content_id, error) from error
+
+    def _remove_folder(self, content_id: str) -> None:
+        folder = self.save_path(content_id)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            # Its descent is by directory descriptors, so that a link put in its way is not followed.
+            shutil.rmtree(folder)
 
     def _documents(self, content_id: str) -> Iterator[Path]:
         for kind in DOCUMENTS:
@@ -291,6 +302,13 @@ class Layout:
 
 def _pieces(manifest: Manifest) -> int:
     return 20 * -(-manifest.bytes // manifest.piece_length)
+
+
+def _not_removed(content_id: str, error: OSError) -> Error:
+    return Error(
+        f"data of {content_id[:12]}… cannot be removed: {error.strerror} ({error.filename})",
+        hint="Check the disk and the rights of the data directory.",
+    )
 
 
 def _checked(digest: str) -> str:

@@ -134,8 +134,7 @@ class Link:
             if not moved:
                 # A registrar that answers at once with what cannot be done now must not be asked in a circle.
                 left = interval - (time.monotonic() - began)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), max(left, _LEAST_GAP))
+                await _set_within(self._woken, max(left, _LEAST_GAP))
             await asyncio.sleep(_LEAST_GAP)
 
     async def _beat(self, report: Report, wait: float) -> Heartbeat | None:
@@ -196,8 +195,7 @@ class Link:
                     log.warning("%s refused a letter (%s): %s", letter.registrar, letter.errand, error)
                 await self._rooms.state.delivered(letter.number)
             if not letters:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._post.wait(), 30.0)
+                await _set_within(self._post, 30.0)
 
     async def _deliver(self, letter: Letter) -> None:
         client, cid, fields = self._client, letter.content_id, letter.fields
@@ -214,3 +212,11 @@ class Link:
                 await client.report_web_seed(
                     content_id=cid, web_seed=fields["web_seed"], reason=fields["reason"]
                 )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Return when ``event`` is set, or after ``seconds``."""
+    # Not wait_for, which in Python 3.11 may swallow a cancellation that comes together with the event.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

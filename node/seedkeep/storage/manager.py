@@ -133,6 +133,9 @@ class Manager:
         """Begin its removal; False when not even that can be written down now."""
         self._decline(holding.content_id)
         try:
+            if isinstance(error, NoSpace) and holding.phase is not Phase.COMPLETE:
+                # On a full disk its own bytes must go first, or the removal cannot even be written down.
+                await self.way.start_over(holding.content_id)
             await self.remove(holding.content_id, str(error))
         except Error as worse:
             self._tell(holding, str(worse))

@@ -267,6 +267,11 @@ class Way:
         await self._rooms.engine.remove(cid)
         await asyncio.to_thread(self._rooms.layout.document(cid, "resume").unlink, missing_ok=True)
 
+    async def start_over(self, cid: str) -> None:
+        """Throw away what was fetched so far, to free its room; the dataset stays where it is on its way."""
+        await self.unserve(cid)
+        await asyncio.to_thread(self._rooms.layout.remove_files, cid)
+
     async def _serve(self, holding: Holding) -> bool:
         """Seed what is complete; False when files are missing and it was sent back."""
         rooms, cid = self._rooms, holding.content_id
