@@ -44,7 +44,8 @@ class Sharing:
     async def run(self) -> None:
         while True:
             child = self._ships.start(
-                self.name, "share", str(self.folder), "--registrar", self._ships.url, "--copies", "2", "--json",
+                self.name, "share", str(self.folder), "--registrar", self._ships.url, "--copies", "2",
+                "--json",
                 SEEDKEEP_CLIENT_ZEROCONF="false",
             )  # fmt: skip
             self.attempts.append(child)
