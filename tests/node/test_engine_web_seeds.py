@@ -50,6 +50,17 @@ async def test_a_good_web_seed_alone_is_enough_and_is_credited(
     assert (status.peers, status.seeds) == (0, 0)
 
 
+async def test_a_slow_disk_slows_the_download_and_no_more(
+    leech: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many bytes may be on their way to the disk; each confirmation lets more in."""
+    monkeypatch.setattr("seedkeep.engine.web_seed_feed.IN_FLIGHT_BYTES", 100_000)
+    data = sample(6_000_000)
+    data.data.write(tmp_path / "www")
+    async with web_seed_server(tmp_path / "www") as server:
+        await download(leech, data, tmp_path / "out", server.base)
+
+
 async def test_a_single_file_is_found_below_the_base_url(leech: Engine, tmp_path: Path) -> None:
     data = torrents_of(dataset_of("lambda phage.fa", {"lambda phage.fa": b"ACGT" * 30_000}))
     data.data.write(tmp_path / "www")

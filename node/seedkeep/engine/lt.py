@@ -38,7 +38,13 @@ TICK = 0.5
 SMALL_METAINFO = 128 * 1024
 LOAD_LIMITS = {"max_buffer_size": 512 * 1024 * 1024, "max_pieces": 0x200000, "max_decode_tokens": 10_000_000}
 ANSWER_SECONDS = 10.0
-MASK = lt.alert_category.error | lt.alert_category.status | lt.alert_category.storage | lt.alert_category.peer
+MASK = (
+    lt.alert_category.error
+    | lt.alert_category.status
+    | lt.alert_category.storage
+    | lt.alert_category.peer
+    | lt.alert_category.piece_progress
+)
 
 
 def libtorrent_engine(settings: EngineSettings) -> Engine:
@@ -339,7 +345,8 @@ class LibtorrentEngine:
     async def _ask_resume(self, torrent: Torrent, flags: int) -> bytes | None:
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         torrent.resume_waiters.append(answer)
-        torrent.handle.save_resume_data(flags)
+        # Resume data must not claim what is still in libtorrent's cache: a kill -9 would lose that.
+        torrent.handle.save_resume_data(flags | lt.save_resume_flags_t.flush_disk_cache)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
