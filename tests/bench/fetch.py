@@ -4,7 +4,7 @@
 
 Everything runs on one machine in a private network namespace. Seed and downloader share the cores. One
 ``seedkeep share`` process seeds both torrents for every downloader; the web server is nginx. The time of
-``seedkeep fetch`` is what it reports itself: from the first question to the registrar to the last file in place.
+``seedkeep fetch`` is its own: from the first question to the registrar to the last file in place.
 """
 
 from __future__ import annotations
