@@ -205,6 +205,10 @@ async def test_a_manifest_of_other_data_is_refused(world: World) -> None:
         assert not node.state.holdings
         assert not files_of(node, cid)
         assert any("manifest of other data" in p for p in node.problems.texts())
+        # It is offered again at once, and is not taken again at once.
+        seen = world.beats(node)
+        await world.until(lambda: world.beats(node) > seen + 3)
+        assert len(world.registrar.released) == 1
 
 
 async def test_layers_that_do_not_give_the_roots_are_refused(world: World) -> None:

@@ -93,7 +93,7 @@ async def test_a_taint_that_was_known_is_obeyed_after_a_restart_without_the_regi
         # Killed between storing the head and obeying it.
         monkeypatch.setattr(node.manager, "obey", _nothing)
         world.registrar.taint(f"root:{SMALL.manifest.files[0].root}")
-        await world.until(lambda: node.taints.roots())
+        await world.until(lambda: "\n2\n" in node.state.registrars[world.registrar.url].taint_head)
         world.registrar.down = True
     assert (world.path / "a" / "data" / cid).exists()
     async with world.node("a") as node:
