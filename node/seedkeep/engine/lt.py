@@ -186,7 +186,8 @@ class LibtorrentEngine:
             i for i in range(layout.num_files()) if not layout.file_flags(i) & lt.file_storage.flag_pad_file
         ]
         require_same_files(info, [layout.file_path(i) for i in real])
-        if not spec.complete and spec.resume:
+        vouched = spec.complete and spec.wanted is None
+        if not vouched and spec.resume:
             params = _with_resume(params, spec)
         params.save_path = str(spec.save_path)
         params.trackers = list(spec.trackers)
@@ -195,7 +196,7 @@ class LibtorrentEngine:
         params.url_seeds = []
         params.peers = [(_address(host), port) for host, port in spec.peers]
         flags = params.flags & ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-        if spec.complete:
+        if vouched:
             params.have_pieces = [True] * ti.num_pieces()
         params.file_priorities = _priorities(layout, real, spec.wanted)
         params.flags = flags | lt.torrent_flags.duplicate_is_error

@@ -46,7 +46,8 @@ class TorrentSpec:
         peers: (host, port) to try at once.
         resume: opaque bytes from :meth:`Engine.save_resume`. Data of another torrent, or older than
             the files, is ignored and the disk is hashed.
-        complete: the caller vouches that the wanted bytes are whole on disk: seed without hashing.
+        complete: the caller vouches that all files are whole on disk: seed without hashing. Counts only
+            with ``wanted=None``; a part of the files needs ``resume`` or is hashed.
         wanted: indexes into the manifest's files to download; None = all. Pieces of a v1-only torrent
             reach over file borders, so its neighbours' edges come along (kept in the parts file).
     """
