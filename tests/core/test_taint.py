@@ -246,3 +246,26 @@ class AnyPublisher(RuleBasedStateMachine):
 
 TestAnyPublisher = AnyPublisher.TestCase
 TestAnyPublisher.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\N{GRINNING FACE}", "\x01", '"'])
+def test_every_reason_that_is_taken_fits_into_the_list_that_nodes_read(character: str) -> None:
+    body = {"v": 1, "subject": "content:" + "a" * 64, "category": "malware"}
+    longest = ""
+    for length in range(1, 2002, 50):
+        try:
+            longest = TaintBody.parse({**body, "reason": character * length}).reason
+        except InvalidInput:
+            break
+    approvers = tuple(str(PrivateKey(bytes([n]) * 32).public) for n in range(60))
+    listed = replace(entry(1, lifted="f" * 64), reason=longest, approvers=approvers)
+    assert len(longest) > 600
+    assert list(parse_list(encode_list([listed])).values()) == [listed]
+
+
+@pytest.mark.parametrize("reason", ["\N{GRINNING FACE}" * 2000, "x" * 2001, "a\x00b"])
+def test_a_reason_that_some_reader_could_not_take_is_refused(reason: str) -> None:
+    with pytest.raises(InvalidInput):
+        TaintBody.parse({"v": 1, "subject": "content:" + "a" * 64, "category": "malware", "reason": reason})
+    with pytest.raises(InvalidInput):
+        LiftBody.parse({"v": 1, "reason": reason})

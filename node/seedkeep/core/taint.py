@@ -44,6 +44,8 @@ STOP_CLAIMS_AFTER_S = 24 * 3600
 STOP_SERVING_AFTER_S = 7 * 24 * 3600
 MAX_LIST_BYTES = 64 * 1024 * 1024
 MAX_ENTRY_BYTES = 8192
+#: an entry with the longest reason still has room for the keys of 60 curators
+MAX_REASON_BYTES = 4096
 CATEGORIES = (
     "court-order",
     "data-protection",
@@ -87,6 +89,12 @@ class Subject:
         return cls(SubjectKind(kind), value)
 
 
+def _check_reason(what: str, reason: str) -> None:
+    # a taint's reason goes into the published list, whose entries are limited for every reader
+    if not 0 < len(reason.strip()) <= 2000 or len(jcs.dumps(reason)) > MAX_REASON_BYTES or "\x00" in reason:
+        raise InvalidInput(f"a {what} needs a reason of 1 to 2000 characters and at most 4000 bytes")
+
+
 @dataclass(frozen=True, slots=True)
 class TaintBody:
     """The body of a ``taint`` event: what must be removed, and why."""
@@ -117,8 +125,7 @@ class TaintBody:
                 f"{fields['category'][:40]!r} is not a category of taint",
                 hint=f"Use one of {', '.join(CATEGORIES)}.",
             )
-        if not 0 < len(fields["reason"].strip()) <= 2000:
-            raise InvalidInput("a taint needs a reason of 1 to 2000 characters")
+        _check_reason("taint", fields["reason"])
         return cls(Subject.parse(fields["subject"]), fields["category"], fields["reason"])
 
 
@@ -141,8 +148,9 @@ class LiftBody:
         fields = data if isinstance(data, Mapping) else jcs.loads(data)
         if not isinstance(fields, Mapping) or set(fields) != {"v", "reason"} or fields["v"] != 1:
             raise InvalidInput("a lift has exactly the fields v, reason")
-        if not isinstance(fields["reason"], str) or not 0 < len(fields["reason"].strip()) <= 2000:
-            raise InvalidInput("a lift needs a reason of 1 to 2000 characters")
+        if not isinstance(fields["reason"], str):
+            raise InvalidInput("a lift needs a reason")
+        _check_reason("lift", fields["reason"])
         return cls(fields["reason"])
 
 
