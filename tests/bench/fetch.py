@@ -71,15 +71,26 @@ async def measure(size: int, runs: int, place: Path, hosts: tuple[str, ...]) -> 
         for _ in range(0, size, 1 << 24):
             file.write(os.urandom(min(1 << 24, size)))
     size = (data / "reads.bin").stat().st_size
-    async with fleet(place, host=hosts[0]) as ships:
+    async with (
+        nginx(place / "nginx", data, host=hosts[5]) as server,
+        fleet(place, host=hosts[0]) as ships,
+    ):
         await ships.registrar()
+        # one storage manager has read and attested the bytes, and is gone; the sharer waits for a second
+        ships.node("node", SEEDKEEP_NODE_LISTEN=hosts[6], pledge=str(3 * size))
         listen = {**CLIENT, "SEEDKEEP_CLIENT_LISTEN": hosts[1], "SEEDKEEP_CLIENT_PORT": "7001"}
-        ships.start("sharer", "share", str(data), "--registrar", ships.url, "--copies", "1", **listen)
+        ships.start(
+            "sharer", "share", str(data), "--registrar", ships.url, "--copies", "2",
+            "--web-seed", server.base,
+            SEEDKEEP_CLIENT_PRIVATE_WEB_SEEDS="true", **listen,
+        )  # fmt: skip
         shared = await recorded(ships)
+        await ships.copies(shared["rid"], 1, seconds=300)
+        await ships.stop("node")
         torrents = {v: await torrent(ships, shared["content_id"], v) for v in ("", ".v1")}
         swarm = await from_one_seed(ships, shared, torrents, runs, place, hosts)
         await ships.stop("sharer")
-        web = await from_web_seeds(ships, data, shared, runs, place, hosts)
+        web = await from_a_web_seed(ships, server.base, shared, runs, place, hosts)
     return [row(size, *figures) for figures in (*swarm, *web)]
 
 
@@ -89,14 +100,11 @@ def row(size: int, what: str, seconds: float, other: str, reference: float, budg
 
 
 async def recorded(ships: Fleet) -> dict[str, Any]:
-    """The one record, as soon as it is there and its sharer announces it."""
+    """The one record, as soon as it is there."""
     async with asyncio.timeout(120):
-        while True:
-            found = (await ships.get("/api/v1/records?limit=1"))["records"]
-            if found:
-                await asyncio.sleep(3)
-                return await ships.record(found[0]["rid"])
+        while not (found := (await ships.get("/api/v1/records?limit=1"))["records"]):
             await asyncio.sleep(0.2)
+    return await ships.record(found[0]["rid"])
 
 
 async def torrent(ships: Fleet, content_id: str, version: str) -> Path:
@@ -146,35 +154,19 @@ async def from_one_seed(
     ]
 
 
-async def from_web_seeds(
-    ships: Fleet, data: Path, shared: dict[str, Any], runs: int, place: Path, hosts: tuple[str, ...]
+async def from_a_web_seed(
+    ships: Fleet, base: str, shared: dict[str, Any], runs: int, place: Path, hosts: tuple[str, ...]
 ) -> list[tuple[str, float, str, float, str]]:
-    async with nginx(place / "nginx", data, host=hosts[5]) as server:
-        again = await ships.run(
-            "publisher", "share", str(data), "--registrar", ships.url, "--copies", "0",
-            "--web-seed", server.base, SEEDKEEP_CLIENT_PRIVATE_WEB_SEEDS="true", **CLIENT,
-        )  # fmt: skip
-        url = f"{server.base}reads.bin"
+    quick = ["aria2c", "--no-conf", "-q", "-x4", "-s4", "-k1M", "--file-allocation=none"]
 
-        async def by_aria2(target: Path) -> float:
-            command = [
-                "aria2c",
-                "--no-conf",
-                "-q",
-                "-x4",
-                "-s4",
-                "-k1M",
-                "--file-allocation=none",
-                "-d",
-                str(target),
-                url,
-            ]
-            begun = time.monotonic()
-            await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-            return time.monotonic() - begun
+    async def by_aria2(target: Path) -> float:
+        command = [*quick, "-d", str(target), f"{base}reads.bin"]
+        begun = time.monotonic()
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+        return time.monotonic() - begun
 
-        fetch = await several(runs, lambda t: ours(ships, again, t, hosts[2], "--no-peers"), place / "web")
-        other = await several(runs, by_aria2, place / "aria2")
+    fetch = await several(runs, lambda t: ours(ships, shared, t, hosts[2], "--no-peers"), place / "web")
+    other = await several(runs, by_aria2, place / "aria2")
     return [("fetch from a web seed only, verified", fetch, "aria2c -x4, unverified", other, "≥ 0.7")]
 
 
