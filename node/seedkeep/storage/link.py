@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 #: heartbeats are never closer than this, seconds
 _LEAST_GAP = 0.05
+#: nor further apart, and a registrar that was down is asked again after this long at the latest
 _MOST_WAIT = 60.0
 
 
@@ -101,7 +102,7 @@ class Link:
             if time.monotonic() - began > 60:
                 pause = self._rooms.patience.retry
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(2 * pause, self._rooms.patience.retry_most)
+            pause = min(2 * pause, self._rooms.patience.retry_most, _MOST_WAIT)
 
     def _down(self, error: BaseException) -> None:
         self.status.reachable, self.status.error = False, str(error)
