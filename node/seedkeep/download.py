@@ -22,7 +22,7 @@ from seedkeep.placing import Layout
 _ALONE_S = 8.0
 _IN_COMPANY_S = 30.0
 _LOOK_S = 0.25
-_SAVE_S = 5.0
+_FLUSH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,12 @@ class Download:
         turn = 0
         while True:
             road = self._roads[turn % len(self._roads)]
-            resume = await asyncio.to_thread(_read, self._resume_path(road.key))
+            resume = await asyncio.to_thread(_take, self._resume_path(road.key))
             await self._engine.add(self._spec(road, resume))
             self._road = road
             if await self._watch(road):
                 return Brought(road.version, *self._sum(self._engine.status(road.key)))
             self._earlier = self._sum(self._engine.status(road.key))
-            await self._save(road)
             self._road = None
             await self._engine.remove(road.key)
             turn += 1
@@ -136,7 +135,7 @@ class Download:
     async def _watch(self, road: Road) -> bool:
         """True when complete, False when the other road should be tried."""
         waiter = asyncio.ensure_future(self._engine.wait_complete(road.key))
-        looked = saved = time.monotonic()
+        looked = flushed = time.monotonic()
         came, idle_here = 0, 0.0
         try:
             while True:
@@ -154,9 +153,9 @@ class Download:
                     idle_here += now - looked
                     self._idle += now - looked
                 looked = now
-                if now - saved > _SAVE_S:
-                    saved = now
-                    await self._save(road)
+                if now - flushed > _FLUSH_S:
+                    flushed = now
+                    await self._flush(road)
                 if self._stall and self._idle > self._stall:
                     raise Unreachable(
                         f"nobody has given a byte of {self._layout.name!r} for {self._stall:.0f} s",
@@ -192,12 +191,17 @@ class Download:
             )
         )
 
-    async def _save(self, road: Road) -> None:
+    async def _flush(self, road: Road) -> None:
+        """Have what came written to the disk, so that a sudden end costs seconds only.
+
+        The resume data itself is not kept: it lags behind the disk, and after a sudden end the next run
+        hashes what is there, which finds more and costs less than fetching it again.
+        """
         with suppress(Error):
-            self.keep_resume({road.key: await self._engine.save_resume(road.key)})
+            await self._engine.save_resume(road.key)
 
     def keep_resume(self, resumes: dict[str, bytes]) -> None:
-        """Write down resume data; a full disk is no error here, for it only saves hashing."""
+        """Write down the resume data of an orderly end; a full disk is no error: it only saves hashing."""
         for key, data in resumes.items():
             draft = self._resume_path(key).with_suffix(".new")
             with suppress(OSError):
@@ -208,8 +212,11 @@ class Download:
         return self._work / f"{key[:40]}.resume"
 
 
-def _read(path: Path) -> bytes | None:
+def _take(path: Path) -> bytes | None:
+    """The resume data of an orderly end, used up: a run that ends suddenly must not leave it behind."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
+        path.unlink()
     except OSError:
         return None
+    return data

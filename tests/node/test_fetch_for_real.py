@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from pathlib import Path
+
+import pytest
 
 from seedkeep.core.metainfo import torrent_v1, torrent_v2
 from seedkeep.engine.model import TorrentSpec
@@ -34,7 +37,10 @@ async def had_some(out: Path, least: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_killed_and_without_its_registrar_a_fetch_goes_on_and_ends_right(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+async def test_stopped_and_without_its_registrar_a_fetch_goes_on_and_ends_right(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     what = dataset()
     peer, out = tmp_path / "peer", tmp_path / "out"
     peer.mkdir()
@@ -55,8 +61,8 @@ async def test_killed_and_without_its_registrar_a_fetch_goes_on_and_ends_right(t
             fetch = ("fetch", record["ark"], "-o", str(out), "--registrar", registrar.url, "--json")
             first = await start(tmp_path, *fetch)
             await had_some(out, 500_000)
-            first.kill()
-            await first.wait()
+            first.send_signal(how)
+            await asyncio.wait_for(first.wait(), 60)
             assert not (out / "reads").exists()
             second = await start(tmp_path, *fetch)
             await had_some(out, 1_500_000)
