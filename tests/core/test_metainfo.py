@@ -31,6 +31,8 @@ from seedkeep.core.metainfo import (
     torrent_v1,
     torrent_v2,
 )
+from seedkeep.core.paths import MAX_PARTS
+from tests.support.datasets import dataset_of
 
 KIB = 1024
 Tree = Mapping[str, bytes]
@@ -396,6 +398,11 @@ def test_a_hybrid_made_by_libtorrent_is_refused(tmp_path: Path) -> None:
     hybrid = libtorrents_own(tmp_path, manifest_of("n", V1_TREE), 0)
     with pytest.raises(HostileMetainfo, match="hybrid"):
         read_metainfo(lt.bencode(hybrid))
+
+
+def test_the_deepest_tree_that_can_be_shared_is_read_back_within_the_usual_limits() -> None:
+    deepest = dataset_of("deep", {"/".join(["d"] * MAX_PARTS): b"far down", "top": b"near"})
+    assert len(read_metainfo(torrent_v2(deepest.manifest, deepest.layers)).files) == 2
 
 
 def test_a_lone_file_of_a_v2_torrent_is_called_what_clients_call_it() -> None:

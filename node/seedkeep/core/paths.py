@@ -25,7 +25,8 @@ MAX_PART_BYTES = 240
 #: longest path, in bytes of UTF-8
 MAX_PATH_BYTES = 4096
 #: deepest path, counting the file itself
-MAX_PARTS = 64
+#: a v2 file tree nests one dictionary a level, and readers of metainfo stop at 32 (four are around it)
+MAX_PARTS = 28
 
 # libtorrent 2.1 drops the marks listed here; U+2028/9 break lines in every listing.
 _FORBIDDEN = re.compile(
