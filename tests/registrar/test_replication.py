@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from seedkeep_registrar.housekeeping import Housekeeping
+from tests.registrar.test_audits import answer_honestly
 from tests.support.registrar import (
     Person,
     RegistrarUnderTest,
@@ -183,8 +184,11 @@ async def test_a_copy_too_many_is_given_up(tmp_path: Path) -> None:
         for sleeper in sleepers:
             await sleeper.hold(what)
             await pass_time(registrar, registrar.context.settings.grace_s + 1, *sleepers)
-        answers = [await s.beat({cid: "complete"}) for s in sleepers]
-        assert [a["release"] for a in answers] == [[], [], [cid]]
+        for sleeper in sleepers[:2]:
+            answer = await sleeper.beat({cid: "complete"})
+            assert answer["release"] == []
+            assert (await answer_honestly(sleeper, what, answer["challenges"][0]))["outcome"] == "success"
+        assert (await sleepers[2].beat({cid: "complete"}))["release"] == [cid]
 
 
 async def test_a_claim_nobody_knows_is_to_be_released(registrar: RegistrarUnderTest) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -72,6 +75,13 @@ async def heartbeat(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
     wait = query_number(request, "wait", 0.0, heartbeats.MAX_WAIT_S)
     signed, message = await auth.signed_json(request, limit=_HEARTBEAT_BYTES)
+    # a node may have very many claims
+    report = await asyncio.to_thread(_report, message, _address(request), registrar.clock())
+    answer = await heartbeats.beat(registrar, str(signed.key), report, wait=wait)
+    return web.json_response(body=await asyncio.to_thread(lambda: json.dumps(answer).encode()))
+
+
+def _report(message: Mapping[str, Any], address: str, now: float) -> heartbeats.Report:
     f = Fields(message, "this heartbeat")
     f.only("state", "pledge", "used", "reserved", "port", "claims", "taints", "problems", "companions")
     reported = f.items("claims", _claim, most=MAX_CLAIMS)
@@ -80,23 +90,22 @@ async def heartbeat(request: web.Request) -> web.Response:
         raise InvalidInput("this heartbeat names a claim twice")
     head = f.inner("taints")
     version = head.number("version") if head else None
-    report = heartbeats.Report(
+    return heartbeats.Report(
         seen={
             "state": f.choice("state", STATES),
             "pledge": f.number("pledge"),
             "used": f.number("used"),
             "reserved": f.number("reserved"),
             "port": f.number("port", most=65535),
-            "address": _address(request),
+            "address": address,
             "taint_version": version or 0,
             "problems": list(f.items("problems", short_text(1000), most=100)),
-            "last_seen": registrar.clock(),
+            "last_seen": now,
         },
         claims=by_id,
         taint_version=version,
         companions=frozenset(f.items("companions", hex_text, most=MAX_CLAIMS)),
     )
-    return web.json_response(await heartbeats.beat(registrar, str(signed.key), report, wait=wait))
 
 
 def _list(connection: Connection) -> tuple[list[Node], dict[str, int], dict[str, dict[str, int]]]:

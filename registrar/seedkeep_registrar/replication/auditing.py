@@ -5,7 +5,8 @@ The rules of one challenge are in :mod:`seedkeep.core.audit`. Around it:
 * the first audit follows the attestation at once, then one every ``audit_interval_s``, at a random moment;
 * wrong bytes, or ``missing``, fail the claim at once: the dataset is offered elsewhere;
 * a late answer of a node that is there is *contained*: the node is asked again soon, and fails the third
-  time in a row; the silence of a node that is not there is *offline*, and its lease will tell.
+  time in a row; the silence of a node that is not there is *offline*: it weighs a third of that, so that
+  nobody escapes by falling silent whenever a challenge has come.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from seedkeep.core.audit import LEAVES, LeafAt, Opening, Outcome, draw_numbers, 
 from seedkeep.core.errors import Conflict, NotFound, Refused
 from seedkeep_registrar.replication import leases
 from seedkeep_registrar.settings import Settings
-from seedkeep_registrar.store import audits, claims, datasets, files, nodes, records
+from seedkeep_registrar.store import attestations, audits, claims, datasets, files, nodes, records
 from seedkeep_registrar.store.audits import ASKED, COMMITTED, DONE, Audit
 
-#: silences in a row that fail a claim
-SILENCES = 3
+#: how much an audit without an answer weighs, and the weight in a row that fails a claim
+WEIGHTS = {Outcome.CONTAINED: 3, Outcome.OFFLINE: 1}
+PATIENCE = 9
 #: challenges handed out with one heartbeat
 AT_ONCE = 4
 REFUSALS = ("tainted", "missing", "busy")
@@ -170,6 +172,12 @@ def opened(
 
 
 def _failed(connection: Connection, settings: Settings, audit: Audit, now: float, detail: str) -> Outcome:
+    """The node does not have the right bytes: what it has attested is void."""
+    attestations.forget(connection, audit.content_id, audit.node)
+    return _given_up(connection, settings, audit, now, detail)
+
+
+def _given_up(connection: Connection, settings: Settings, audit: Audit, now: float, detail: str) -> Outcome:
     audits.end(connection, audit.id, Outcome.FAILURE.value, detail)
     leases.fail(connection, settings, audit.content_id, audit.node, now)
     return Outcome.FAILURE
@@ -179,9 +187,9 @@ def _silent(
     connection: Connection, settings: Settings, audit: Audit, now: float, outcome: Outcome, detail: str
 ) -> Outcome:
     claim = claims.one(connection, audit.content_id, audit.node)
-    silences = (claim.silences if claim else 0) + (outcome is Outcome.CONTAINED)
-    if silences >= SILENCES:
-        return _failed(connection, settings, audit, now, f"no answer to {SILENCES} audits in a row")
+    silences = (claim.silences if claim else 0) + WEIGHTS[outcome]
+    if silences >= PATIENCE:
+        return _given_up(connection, settings, audit, now, "too many audits in a row without an answer")
     audits.end(connection, audit.id, outcome.value, detail)
     claims.change(
         connection,

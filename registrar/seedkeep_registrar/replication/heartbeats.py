@@ -10,6 +10,7 @@ heartbeat that the node has given up for a newer one does not count as told.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
 
 MAX_WAIT_S = 60.0
+#: leases given back in one transaction, so that a node with very many holds nobody up
+_TAKEN_BACK_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,21 @@ async def beat(registrar: Registrar, node: str, report: Report, *, wait: float) 
     loop, wakeups, settings = asyncio.get_running_loop(), registrar.wakeups, registrar.settings
     until = loop.time() + min(max(wait, 0.0), MAX_WAIT_S)
     with wakeups.waiting(node) as woken:
+        returning = await registrar.db.read(leases.returning, node, report.claims)
+        for at in range(0, len(returning), _TAKEN_BACK_AT_ONCE):
+            some = [report.claims[c] for c in returning[at : at + _TAKEN_BACK_AT_ONCE]]
+            await registrar.db.write(leases.take_back, settings, node, some, registrar.clock())
         await registrar.db.write(leases.report, settings, node, report.seen, report.claims, registrar.clock())
         while True:
             woken.clear()
-            plan = await registrar.db.read(_plan, registrar, node)
+            plan = await registrar.db.read(_plan, registrar, node, report)
             challenges = list(plan.unanswered)
             if plan.audits_due and wakeups.is_newest(node, woken):
                 challenges += await registrar.db.write(
                     auditing.hand_out, settings, node, registrar.clock(), registrar.random
                 )
-            answer, items = _answer(registrar, report, plan, challenges)
+            companions = wakeups.companions()
+            answer, items = await asyncio.to_thread(_answer, registrar, report, plan, challenges, companions)
             left = until - loop.time()
             behind = report.taint_version is None or report.taint_version < registrar.taint_head.version
             if not wakeups.is_newest(node, woken):
@@ -96,11 +104,13 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _plan(connection: Connection, registrar: Registrar, node_key: str) -> _Plan:
+def _plan(connection: Connection, registrar: Registrar, node_key: str, report: Report) -> _Plan:
     node = leases.known_node(connection, node_key)
     forbidden = claims.forbidden(connection, node_key)
     held = tuple(
-        c for c in claims.of_node(connection, node_key) if c.state != FAILED and c.content_id not in forbidden
+        c
+        for c in claims.of_node(connection, node_key)
+        if c.content_id not in forbidden and (c.state != FAILED or _spared(connection, c, report))
     )
     next_audit = claims.next_audit(connection, node_key)
     return _Plan(
@@ -112,14 +122,24 @@ def _plan(connection: Connection, registrar: Registrar, node_key: str) -> _Plan:
     )
 
 
+def _spared(connection: Connection, claim: Claim, report: Report) -> bool:
+    """Whether a node is to keep a copy that failed: it may be bad in one place only, and the last one."""
+    said = report.claims.get(claim.content_id)
+    return (
+        said is not None
+        and said.state != FAILED
+        and not leases.enough_proven(connection, claim.content_id, claim.node)
+    )
+
+
 def _answer(
-    registrar: Registrar, report: Report, plan: _Plan, challenges: list[Audit]
+    registrar: Registrar, report: Report, plan: _Plan, challenges: list[Audit], wanted: set[str]
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The answer, and the names of what would be news in it."""
     held = {c.content_id: c for c in plan.held}
     release = sorted(report.claims.keys() - held.keys())
     complete = {c.content_id for c in plan.held if c.state == COMPLETE}
-    companions = sorted((registrar.wakeups.companions() & complete) - report.companions)
+    companions = sorted((wanted & complete) - report.companions)
     answer = {
         "now": times.text(registrar.clock()),
         "taint_head": registrar.taint_head.note,
@@ -146,7 +166,8 @@ def _answer(
         "companions": companions,
     }
     items = [f"offer {d.content_id}" for d, _ in plan.offers]
-    items += [f"release {c}" for c in release]
+    if release:  # one name for all of them: a node may name any number
+        items.append(f"release {hashlib.sha256(''.join(release).encode()).hexdigest()}")
     items += [f"companion {c}" for c in companions]
     items += [f"challenge {a.id}" for a in challenges]
     return answer, frozenset(items)

@@ -3,11 +3,14 @@
 A claim in progress lives ``lease_s`` from the node's last heartbeat; a complete copy counts ``grace_s``, so
 that a restart or a short failure of a network moves no data. What has run out is offered elsewhere. A node
 that comes back with a copy later gets its claim back while there are not too many.
+
+A node is told to delete bytes it has attested only when enough *proven* copies (complete, and audited with
+success) are elsewhere: what others merely say or promise must never cost a copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,17 +127,18 @@ def report(
     Raises:
         NotFound: the node has not introduced itself.
     """
-    node = known_node(connection, node_key)
+    known_node(connection, node_key)
     nodes.seen(connection, node_key, dict(seen))
-    held = {c.content_id: c for c in claims.of_node(connection, node_key)}
-    for content_id in reported.keys() - held.keys():
-        _take_back(connection, settings, node, reported[content_id], now)
-    for content_id, known in held.items():
-        said = reported.get(content_id)
+    grown = []
+    for known in claims.of_node(connection, node_key):
+        said = reported.get(known.content_id)
         if said is None:
             _unseen(connection, settings, known, now)
         elif known.state != FAILED:
             _update(connection, settings, known, said, now)
+            if said.bytes != known.bytes:
+                grown.append((known.content_id, said.bytes))
+    claims.set_bytes(connection, node_key, grown)
     claims.renew(connection, node_key, reported, state=DOWNLOADING, expires=now + settings.lease_s)
     claims.renew(connection, node_key, reported, state=COMPLETE, expires=now + settings.grace_s)
 
@@ -143,17 +147,13 @@ def _update(connection: Connection, settings: Settings, known: Claim, said: Repo
     if said.state == FAILED:
         fail(connection, settings, known.content_id, known.node, now)
         return
-    attested = (
-        attestations.exists(connection, known.content_id, known.node) if said.state == COMPLETE else False
-    )
-    state = COMPLETE if attested else DOWNLOADING
-    if state != known.state:
-        values: dict[str, Any] = {"state": state, "bytes": said.bytes}
-        if state == COMPLETE:
-            values["next_audit"] = now
+    if said.state == known.state:
+        return
+    if said.state == DOWNLOADING:
+        claims.change(connection, known.content_id, known.node, {"state": DOWNLOADING})
+    elif attestations.exists(connection, known.content_id, known.node):
+        values = {"state": COMPLETE, "next_audit": now}
         claims.change(connection, known.content_id, known.node, values)
-    elif said.bytes != known.bytes:
-        claims.change(connection, known.content_id, known.node, {"bytes": said.bytes})
 
 
 def _unseen(connection: Connection, settings: Settings, known: Claim, now: float) -> None:
@@ -165,16 +165,47 @@ def _unseen(connection: Connection, settings: Settings, known: Claim, now: float
         claims.change(connection, known.content_id, known.node, {"state": DOWNLOADING, "expires": soon})
 
 
+def returning(connection: Connection, node: str, reported: Mapping[str, Reported]) -> list[str]:
+    """Content ids that a heartbeat names, that may be held, and on which the node has no claim (any more)."""
+    named = [c for c, said in reported.items() if said.state != FAILED]
+    unclaimed = set(named).difference(claims.content_ids_of(connection, node))
+    return datasets.servable_among(connection, sorted(unclaimed)) if unclaimed else []
+
+
+def take_back(
+    connection: Connection, settings: Settings, node_key: str, reported: Sequence[Reported], now: float
+) -> None:
+    """A node names claims whose leases had run out: it gets back those of which there are not enough."""
+    node = nodes.by_key(connection, node_key)
+    if node is not None:
+        for said in reported:
+            _take_back(connection, settings, node, said, now)
+
+
+def _proven(connection: Connection, content_id: str, besides: str) -> set[str]:
+    """Failure domains of other nodes with a copy that has stood an audit."""
+    return {
+        c.domain
+        for c in claims.copies(connection, content_id)
+        if c.claim.node != besides and c.claim.state == COMPLETE and c.claim.audited is not None
+    }
+
+
+def enough_proven(connection: Connection, content_id: str, besides: str) -> bool:
+    """Whether as many proven copies as are wanted are on other nodes than ``besides``."""
+    dataset = datasets.by_content_id(connection, content_id)
+    return dataset is None or len(_proven(connection, content_id, besides)) >= dataset.wanted
+
+
 def _take_back(connection: Connection, settings: Settings, node: Node, said: Reported, now: float) -> None:
-    """The node names a claim whose lease had run out: give it back unless there are enough."""
     dataset = datasets.by_content_id(connection, said.content_id)
-    if dataset is None or not dataset.servable or said.state == FAILED:
+    if dataset is None or not dataset.servable or claims.one(connection, said.content_id, node.node):
         return
-    domains = _domains(connection, said.content_id, node.node)
+    attested = said.state == COMPLETE and attestations.exists(connection, said.content_id, node.node)
+    domains = (_proven if attested else _domains)(connection, said.content_id, node.node)
     own = Holder(node.node, node.operator, complete=False).domain
     if own in domains or len(domains) >= dataset.wanted + settings.max_spare_copies:
         return
-    attested = said.state == COMPLETE and attestations.exists(connection, said.content_id, node.node)
     state = COMPLETE if attested else DOWNLOADING
     expires = now + (settings.grace_s if attested else settings.lease_s)
     made = _new(said.content_id, node.node, state, said.bytes, now, expires)
@@ -192,7 +223,12 @@ def fail(connection: Connection, settings: Settings, content_id: str, node: str,
 
 
 def release(connection: Connection, content_id: str, node: str) -> bool:
-    """A node gives a claim back; False when it had none."""
+    """A node gives a claim back, and its attestation with it; False when it had none."""
+    attestations.forget(connection, content_id, node)
+    return _end(connection, content_id, node)
+
+
+def _end(connection: Connection, content_id: str, node: str) -> bool:
     audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "the claim was released", node)
     return claims.remove(connection, content_id, node)
 
@@ -201,5 +237,5 @@ def expire(connection: Connection, now: float) -> list[Claim]:
     """End all claims whose lease is over; which they were."""
     ended = claims.expired(connection, now)
     for one in ended:
-        release(connection, one.content_id, one.node)
+        _end(connection, one.content_id, one.node)
     return ended

@@ -16,12 +16,9 @@ def put(connection: Connection, attestation: Attestation, document: dict[str, An
     Args:
         document: as the node signed it.
     """
-    table = attestations
+    forget(connection, attestation.content_id, attestation.node)
     connection.execute(
-        delete(table).where(table.c.content_id == attestation.content_id, table.c.node == attestation.node)
-    )
-    connection.execute(
-        insert(table).values(
+        insert(attestations).values(
             content_id=attestation.content_id,
             node=attestation.node,
             manifest=attestation.manifest,
@@ -30,6 +27,12 @@ def put(connection: Connection, attestation: Attestation, document: dict[str, An
             document=document,
         )
     )
+
+
+def forget(connection: Connection, content_id: str, node: str) -> None:
+    """The bytes are gone, or were not what the node said."""
+    table = attestations
+    connection.execute(delete(table).where(table.c.content_id == content_id, table.c.node == node))
 
 
 def exists(connection: Connection, content_id: str, node: str) -> bool:

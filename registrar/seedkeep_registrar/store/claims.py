@@ -6,11 +6,11 @@ with wrong bytes: it counts nowhere, and keeps the dataset from being offered to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from seedkeep.core.placement import Holder
 from seedkeep_registrar.store import datasets as dataset_store
@@ -30,7 +30,7 @@ class Claim:
         attested: when the node's attestation came.
         audited: when the last audit succeeded.
         next_audit: when the next one is due.
-        silences: audits left unanswered in a row.
+        silences: weight of the audits left unanswered in a row, see ``replication.auditing``.
     """
 
     content_id: str
@@ -77,6 +77,11 @@ def one(connection: Connection, content_id: str, node: str) -> Claim | None:
 def of_node(connection: Connection, node: str) -> list[Claim]:
     """All claims of a node."""
     return [_claim(row) for row in connection.execute(select(claims).where(claims.c.node == node))]
+
+
+def content_ids_of(connection: Connection, node: str) -> list[str]:
+    """What a node has claims on, failed ones included."""
+    return list(connection.execute(select(claims.c.content_id).where(claims.c.node == node)).scalars())
 
 
 def copies(connection: Connection, content_id: str) -> list[Copy]:
@@ -143,6 +148,21 @@ def change(connection: Connection, content_id: str, node: str, values: dict[str,
     )
     if "state" in values:
         recount(connection, content_id)
+
+
+def set_bytes(connection: Connection, node: str, have: Sequence[tuple[str, int]]) -> None:
+    """Write down how many bytes a node has.
+
+    Args:
+        have: pairs of content id and bytes.
+    """
+    if have:
+        query = (
+            update(claims)
+            .where(claims.c.node == node, claims.c.content_id == bindparam("which"))
+            .values(bytes=bindparam("have"))
+        )
+        connection.execute(query, [{"which": c, "have": b} for c, b in have])
 
 
 def remove(connection: Connection, content_id: str, node: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from seedkeep_registrar.store.tables import datasets, records, tainted_records
+
+_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,18 @@ def put(connection: Connection, dataset: Dataset) -> bool:
         .values(wanted=wanted, subjects=subjects, servable=True, missing=max(0, wanted - known.held))
     )
     return False
+
+
+def servable_among(connection: Connection, content_ids: Sequence[str]) -> list[str]:
+    """Those of these content ids that may be served."""
+    found: list[str] = []
+    for at in range(0, len(content_ids), _AT_ONCE):
+        some = content_ids[at : at + _AT_ONCE]
+        query = select(datasets.c.content_id).where(
+            datasets.c.content_id.in_(some), datasets.c.servable.is_(True)
+        )
+        found += connection.execute(query).scalars()
+    return found
 
 
 def set_counts(connection: Connection, content_id: str, *, complete: int, held: int) -> None:

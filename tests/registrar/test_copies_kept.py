@@ -1,0 +1,135 @@
+"""No copy is given up because of what other nodes merely say, and no node keeps a claim by words alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from seedkeep_registrar.housekeeping import Housekeeping
+from tests.registrar.test_audits import answer_honestly, commit_to, openings
+from tests.support.registrar import Person, RegistrarUnderTest, Shareable, registrar_with, shareable
+
+
+async def pass_time(registrar: RegistrarUnderTest, seconds: float, *people: Person) -> None:
+    registrar.clock.offset += seconds
+    for person in people:
+        person.clock.offset = registrar.clock.offset
+    await Housekeeping(registrar.context).end_overdue()
+
+
+async def prove(keeper: Person, what: Shareable) -> None:
+    """Answer the audit that is due."""
+    (challenge,) = (await keeper.beat({what.dataset().content_id: "complete"}))["challenges"]
+    assert (await answer_honestly(keeper, what, challenge))["outcome"] == "success"
+
+
+async def fail(keeper: Person, what: Shareable) -> None:
+    """Answer the audit that is due with wrong bytes."""
+    (challenge,) = (await keeper.beat({what.dataset().content_id: "complete"}))["challenges"]
+    told = await commit_to(keeper, what, challenge)
+    opened = openings(what, told.json["open"])
+    opened[0]["data"] = opened[1]["data"]
+    answer = await keeper.post(f"/api/v1/audits/{challenge['id']}/open", {"openings": opened})
+    assert answer.json["outcome"] == "failure"
+
+
+@pytest.mark.parametrize("lie", ["downloading", "attested", "same operator"])
+async def test_a_node_that_was_away_keeps_its_copy_whatever_others_promise(
+    any_registrar: RegistrarUnderTest, lie: str
+) -> None:
+    what = shareable()
+    cid = (await any_registrar.person().register(what))["content_id"]
+    keeper = any_registrar.person()
+    await keeper.introduce(operator="Ann")
+    await keeper.claim(cid)
+    await keeper.attest(what)
+    liars = [any_registrar.person() for _ in range(6)]
+    await pass_time(any_registrar, any_registrar.context.settings.grace_s + 1, keeper, *liars)
+    for liar in liars:
+        await liar.introduce(operator="Ann" if lie == "same operator" else "")
+        await liar.claim(cid)
+        await liar.beat({cid: "downloading"})
+        if lie == "attested":
+            await liar.attest(what)
+    answer = await keeper.beat({cid: "complete"})
+    assert answer["release"] == []
+    assert [lease["content_id"] for lease in answer["leases"]] == [cid]
+
+
+async def test_an_attestation_ends_with_the_copy(any_registrar: RegistrarUnderTest) -> None:
+    what = shareable()
+    document = await any_registrar.person().register(what)
+    cid, keeper = document["content_id"], any_registrar.person()
+    await keeper.hold(what)
+    assert (await keeper.post(f"/api/v1/claims/{cid}/release", {"reason": "no room"})).status == 200
+    assert (await keeper.claim(cid)).status == 201
+    await keeper.beat({cid: "complete"})
+    found = (await keeper.get(f"/api/v1/records/{document['rid']}")).json["copies"]
+    assert (found["complete"], found["fetching"]) == (0, 1)
+
+
+async def test_a_copy_that_failed_is_kept_until_enough_others_are_proven(
+    any_registrar: RegistrarUnderTest,
+) -> None:
+    what = shareable()
+    document = await any_registrar.person().register(what)
+    cid, keeper = document["content_id"], any_registrar.person()
+    await keeper.hold(what)
+    await fail(keeper, what)
+    others = [any_registrar.person() for _ in range(3)]
+    for other in others:
+        await other.hold(what)
+        answer = await keeper.beat({cid: "complete"})
+        assert (answer["release"], answer["challenges"]) == ([], [])
+        assert [lease["content_id"] for lease in answer["leases"]] == [cid]
+    found = (await keeper.get(f"/api/v1/records/{document['rid']}")).json["copies"]
+    assert str(keeper) not in [n["node"] for n in found["nodes"]]
+    for other in others:
+        await prove(other, what)
+    assert (await keeper.beat({cid: "complete"}))["release"] == [cid]
+
+
+async def test_wrong_bytes_void_the_attestation(any_registrar: RegistrarUnderTest) -> None:
+    what = shareable()
+    document = await any_registrar.person().register(what)
+    keeper = any_registrar.person()
+    await keeper.hold(what)
+    await fail(keeper, what)
+    await pass_time(any_registrar, any_registrar.context.settings.grace_s + 1, keeper)
+    await keeper.beat({document["content_id"]: "complete"})
+    found = (await keeper.get(f"/api/v1/records/{document['rid']}")).json["copies"]
+    assert found["complete"] == 0
+
+
+async def test_falling_silent_after_every_challenge_does_not_pay_for_ever(
+    any_registrar: RegistrarUnderTest,
+) -> None:
+    what = shareable()
+    document = await any_registrar.person().register(what)
+    cid, keeper = document["content_id"], any_registrar.person()
+    await keeper.hold(what)
+    for _ in range(10):
+        await keeper.beat({cid: "complete"})
+        await pass_time(any_registrar, 61, keeper)
+        await pass_time(any_registrar, 31, keeper)
+    found = (await keeper.get(f"/api/v1/records/{document['rid']}")).json["copies"]
+    assert found["complete"] == 0
+
+
+async def test_a_heartbeat_full_of_unknown_claims_holds_nobody_up(tmp_path: Path) -> None:
+    async with registrar_with(tmp_path) as registrar:
+        liar, other = registrar.person(), registrar.person()
+        await liar.introduce()
+        names = {hashlib.sha256(b"%d" % n).hexdigest(): "complete" for n in range(50_000)}
+        beat = asyncio.create_task(liar.beat(names))
+        waited = 0.0
+        while not beat.done():
+            began = time.monotonic()
+            await other.introduce()
+            waited = max(waited, time.monotonic() - began)
+        assert sorted((await beat)["release"]) == sorted(names)
+        assert waited < 2
