@@ -6,7 +6,7 @@ in force is final: it can be lifted, not changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     head = events.lock(connection)
     event, now = given.event, registrar.clock()
     if known := taints.of_event(connection, event.hash()):
-        return Decision(known, len(taints.approvers(connection, known.id)), new=False)
+        return Decision(known, _agreed(connection, registrar, known.id), new=False)
     check_created(registrar, event)
     standing = taints.on_subject(connection, body.subject)
     if standing is not None and standing.state == STANDING:
@@ -83,7 +83,8 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
             lifted="",
         )
         taints.propose(connection, standing)
-    count = taints.approve(connection, standing.id, event.by, event.hash())
+    taints.approve(connection, standing.id, event.by, event.hash())
+    count = _agreed(connection, registrar, standing.id)
     if count >= registrar.settings.approvals:
         hit = taints.stand(connection, standing.id, effective=times.text(now))
         for content_id in hit:
@@ -91,6 +92,15 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     stored = taints.by_id(connection, standing.id)
     assert stored is not None
     return Decision(stored, count, new=True)
+
+
+def _agreed(connection: Connection, registrar: Registrar, taint_id: str) -> int:
+    return count_approvals(registrar, taints.approvers(connection, taint_id))
+
+
+def count_approvals(registrar: Registrar, approvers: Iterable[str]) -> int:
+    """How many of those who agreed are curators still: a key that was withdrawn counts no more."""
+    return len(set(approvers) & set(registrar.settings.curators))
 
 
 def _give_up(connection: Connection, content_id: str) -> None:
@@ -126,11 +136,12 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         raise NotFound(f"there is no taint {taint_id[:64]}", hint="See `seedkeep taint list`.")
     if event.rid != taint_id:
         raise Refused("this lift is for another taint")
-    approvals = len(taints.approvers(connection, taint_id))
-    if known.state == LIFTED and known.lifted == event.hash():
-        return Decision(known, approvals, new=False)
+    approvals = _agreed(connection, registrar, taint_id)
+    if known.state == LIFTED:
+        if known.lifted == event.hash():
+            return Decision(known, approvals, new=False)
+        raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
-    # a lift chains to the taint's event, so a second one is a conflict here
     events.append(
         connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
     )

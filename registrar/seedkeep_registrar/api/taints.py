@@ -48,14 +48,14 @@ async def list_taints(request: web.Request) -> web.Response:
 
 async def all_taint_documents(registrar: Registrar) -> list[dict[str, Any]]:
     """What is shown of every taint, newest first."""
-    return await registrar.db.read(_documents, registrar.settings.approvals)
+    return await registrar.db.read(_documents, registrar)
 
 
-def _documents(connection: Connection, needed: int) -> list[dict[str, Any]]:
-    obeyed = taints.obeyed(connection)
+def _documents(connection: Connection, registrar: Registrar) -> list[dict[str, Any]]:
+    obeyed, agreed = taints.obeyed(connection), taints.all_approvers(connection)
     found = []
     for taint in taints.every(connection):
-        approvers = taints.approvers(connection, taint.id)
+        approvers = agreed.get(taint.id, [])
         found.append(
             {
                 "id": taint.id,
@@ -63,11 +63,11 @@ def _documents(connection: Connection, needed: int) -> list[dict[str, Any]]:
                 "category": taint.category,
                 "reason": taint.reason,
                 "created": taint.effective or taint.created,
-                "approvers": list(approvers),
+                "approvers": approvers,
                 "lifted": taint.lifted,
                 "state": taint.state,
-                "approvals": len(approvers),
-                "needed": needed,
+                "approvals": curation.count_approvals(registrar, approvers),
+                "needed": registrar.settings.approvals,
                 "obeyed": obeyed.get(taint.id, 0),
             }
         )
@@ -114,6 +114,9 @@ async def receipt(request: web.Request) -> web.Response:
 
 def _keep(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
     leases.known_node(connection, removal.node)
-    if taints.by_id(connection, removal.taint) is None:
+    taint = taints.by_id(connection, removal.taint)
+    if taint is None:
         raise NotFound(f"there is no taint {removal.taint[:12]}…")
+    if removal.content_id not in {content_id for _, content_id in taints.hit(connection, taint.subject)}:
+        raise NotFound(f"taint {removal.taint[:12]}… does not hit dataset {removal.content_id[:12]}… here")
     taints.put_removal(connection, removal, document)

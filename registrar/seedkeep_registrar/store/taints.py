@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,6 @@ from seedkeep_registrar.store import datasets, events
 from seedkeep_registrar.store.tables import (
     approvals,
     files,
-    manifests,
     records,
     removals,
     taint_lists,
@@ -122,13 +120,12 @@ def propose(connection: Connection, taint: Taint) -> None:
     )
 
 
-def approve(connection: Connection, taint_id: str, curator: str, event_hash: str) -> int:
-    """Add a curator's agreement; how many there are then."""
+def approve(connection: Connection, taint_id: str, curator: str, event_hash: str) -> None:
+    """Add a curator's agreement."""
     count = len(approvers(connection, taint_id))
     connection.execute(
         insert(approvals).values(taint=taint_id, curator=curator, event=event_hash, number=count)
     )
-    return count + 1
 
 
 def approvers(connection: Connection, taint_id: str) -> tuple[str, ...]:
@@ -203,14 +200,20 @@ def _marked(connection: Connection, taint_id: str) -> list[tuple[str, str]]:
     return [(row.rid, row.content_id) for row in rows]
 
 
-def entries(connection: Connection) -> list[Entry]:
-    """What the list says: every taint that ever stood."""
-    rows = connection.execute(select(taints).where(taints.c.version > 0)).all()
+def all_approvers(connection: Connection) -> dict[str, list[str]]:
+    """The curators who agreed, in that order, by taint."""
     agreed: dict[str, list[str]] = {}
     for row in connection.execute(
         select(approvals.c.taint, approvals.c.curator).order_by(approvals.c.taint, approvals.c.number)
     ):
         agreed.setdefault(row.taint, []).append(row.curator)
+    return agreed
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """What the list says: every taint that ever stood."""
+    rows = connection.execute(select(taints).where(taints.c.version > 0)).all()
+    agreed = all_approvers(connection)
     return [
         Entry(t.id, t.subject, t.category, t.reason, t.effective, tuple(agreed.get(t.id, [])), t.lifted)
         for t in map(_taint, rows)
@@ -279,17 +282,6 @@ def standing_on_subject(connection: Connection, subject: Subject) -> Taint | Non
     """The taint in force on exactly this subject."""
     taint = on_subject(connection, subject)
     return taint if taint and taint.state == STANDING else None
-
-
-def allowed_content(connection: Connection, content_ids: Iterable[str]) -> set[str]:
-    """Those of these content ids that are registered and that no taint forbids."""
-    query = (
-        select(records.c.content_id)
-        .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
-        .join(manifests, manifests.c.id == records.c.manifest_id)
-        .where(records.c.content_id.in_(list(content_ids)), tainted_records.c.rid.is_(None))
-    )
-    return set(connection.execute(query).scalars())
 
 
 def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
