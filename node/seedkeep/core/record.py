@@ -96,13 +96,12 @@ class Metadata:
             InvalidInput: a field has the wrong type or is too long.
         """
         for name, value, limit in (("title", self.title, 1000), ("description", self.description, 100_000)):
-            _want(
-                isinstance(value, str) and len(value) <= limit, f"{name} is not text of ≤ {limit} characters"
-            )
+            good = isinstance(value, str) and len(value) <= limit and "\x00" not in value
+            _want(good, f"{name} is not text of ≤ {limit} characters")
         for name, values in (("creators", self.creators), ("subjects", self.subjects)):
             _want(len(values) <= 1000, f"{name} has more than 1000 entries")
             for value in values:
-                good = isinstance(value, str) and 0 < len(value) <= 500
+                good = isinstance(value, str) and 0 < len(value) <= 500 and "\x00" not in value
                 _want(good, f"an entry of {name} is not text of 1 to 500 characters")
 
 

@@ -12,6 +12,12 @@ from seedkeep.core.errors import InvalidInput
 
 T = TypeVar("T")
 HEX64 = re.compile(r"[0-9a-f]{64}")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _storable(value: Any, limit: int) -> bool:
+    # PostgreSQL keeps no NUL, and nothing keeps half of a surrogate pair
+    return isinstance(value, str) and len(value) <= limit and not _UNSTORABLE.search(value)
 
 
 class Fields:
@@ -35,9 +41,9 @@ class Fields:
     def text(self, name: str, *, limit: int, default: str | None = None) -> str:
         """Text of at most ``limit`` characters."""
         value = self._value.get(name, default)
-        if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+        if not _storable(value, limit):
             raise self._bad(name, f"text of at most {limit} characters")
-        return value
+        return str(value)
 
     def hex64(self, name: str) -> str:
         """64 lower-case hex digits."""
@@ -77,9 +83,9 @@ def short_text(limit: int) -> Callable[[Any], str]:
     """Reads one text of at most ``limit`` characters."""
 
     def read(value: Any) -> str:
-        if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+        if not _storable(value, limit):
             raise InvalidInput(f"an item of a list is not text of at most {limit} characters")
-        return value
+        return str(value)
 
     return read
 

@@ -107,6 +107,8 @@ def matches(connection: Connection, digest: str, value: str) -> list[Match]:
 
 def find_path(connection: Connection, content_id: str, path: str) -> FileEntry | None:
     """The file at ``path`` (as in the manifest) of a registered dataset; None when there is none."""
+    if "\x00" in path:  # PostgreSQL does not even compare it
+        return None
     row = connection.execute(
         select(files)
         .join(records, records.c.manifest_id == files.c.manifest_id)
