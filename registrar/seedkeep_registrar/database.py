@@ -27,6 +27,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 READERS = 4
 _BATCH = 256
+_WRITER_CACHE_KIB = 64 * 1024
+_CHECKPOINT_PAGES = 16_384
 _RETRIES = 5
 
 
@@ -60,7 +62,11 @@ def _engine(url: str, *, writer: bool) -> Engine:
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
             cursor.execute(f"PRAGMA {pragma}")
-        if not writer:
+        if writer:
+            # large manifests touch many pages of the digests' indexes again and again
+            cursor.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        else:
             # only the writer may checkpoint: SQLite before 3.51.3 can lose commits otherwise
             cursor.execute("PRAGMA wal_autocheckpoint=0")
             cursor.execute("PRAGMA query_only=ON")

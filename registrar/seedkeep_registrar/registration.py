@@ -27,7 +27,7 @@ from seedkeep_registrar.store import datasets, events, files, records, taints
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
-from seedkeep_registrar.verification import check_dataset, read_files
+from seedkeep_registrar.verification import FileReader, check_dataset
 
 #: an event may have been signed this long before it is sent: a share may wait for a registrar to come back
 MAX_EVENT_AGE_S = 7 * 86400
@@ -160,10 +160,11 @@ async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int,
     manifest_id, indexed = await registrar.db.write(
         files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
     )
+    reader = FileReader(manifest)
     while dataset.files - indexed > SLICE:
-        entries = await asyncio.to_thread(read_files, manifest, indexed, SLICE)
+        entries = await asyncio.to_thread(reader.read, indexed, SLICE)
         indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
-    return indexed, await asyncio.to_thread(read_files, manifest, indexed, SLICE)
+    return indexed, await asyncio.to_thread(reader.read, indexed, SLICE)
 
 
 def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:

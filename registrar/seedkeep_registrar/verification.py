@@ -5,7 +5,6 @@ Runs in a worker process for large manifests, so everything here is a module-lev
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,17 +51,28 @@ def check_dataset(
     return list(manifest.files[:first])
 
 
-def read_files(manifest_path: Path, first: int, count: int) -> list[FileEntry]:
-    """A slice of a manifest that :func:`check_dataset` has accepted.
+class FileReader:
+    """Reads the files of a manifest that :func:`check_dataset` has accepted, slice after slice."""
 
-    Args:
-        first: number of its first file, from 0.
-        count: how many at most.
-    """
-    with manifest_path.open("rb") as lines:
-        return [
-            FileEntry(**json.loads(line)) for line in itertools.islice(lines, first + 1, first + 1 + count)
-        ]
+    def __init__(self, manifest_path: Path) -> None:
+        self._path = manifest_path
+        self._number = 0
+        self._offset = 0
+
+    def read(self, first: int, count: int) -> list[FileEntry]:
+        """Files from number ``first`` on, at most ``count``; quick when they follow the last ones read."""
+        with self._path.open("rb") as lines:
+            if first < self._number or not self._offset:
+                self._number, self._offset = 0, len(lines.readline())
+            lines.seek(self._offset)
+            while self._number < first and (line := lines.readline()):
+                self._number, self._offset = self._number + 1, self._offset + len(line)
+            found: list[FileEntry] = []
+            while len(found) < count and (line := lines.readline()):
+                found.append(FileEntry(**json.loads(line)))
+                self._offset += len(line)
+            self._number += len(found)
+            return found
 
 
 def build_torrent(

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
 from seedkeep_registrar.database import Unavailable
@@ -19,6 +23,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 #: input above this many bytes goes to a process
 LARGE_BYTES = 512 * 1024
+
+
+def _begin() -> None:
+    """In a new worker process: leave Ctrl-C to the registrar, and end when the registrar is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Workers:
@@ -42,7 +59,7 @@ class Workers:
             return await asyncio.to_thread(work, *args, **kwargs)
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=context)
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_begin)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
         except BrokenProcessPool as error:
