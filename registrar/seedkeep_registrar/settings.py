@@ -36,7 +36,15 @@ def _storage(table: Any) -> Storage:
     for name in ("name", "kind", "bucket"):
         if name not in table:
             raise UsageError(f"field {name} is missing")
-    return Storage(**table)
+    stewards = table.get("stewards", [])
+    if not isinstance(stewards, list) or not all(isinstance(key, str) for key in stewards):
+        raise UsageError('stewards must be a list of keys, or ["anyone"]')
+    if not stewards:
+        raise UsageError(
+            "field stewards is missing: whose records may name this storage",
+            hint='List their keys, or write ["anyone"] if everything below the prefix is public.',
+        )
+    return Storage(**{**table, "stewards": tuple(stewards)})
 
 
 @dataclass(frozen=True)

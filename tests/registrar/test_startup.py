@@ -191,6 +191,7 @@ def test_storages_are_tables_of_the_file() -> None:
     bucket = "data"
     access_key = "k"
     secret_key = "hunter2"
+    stewards = ["anyone"]
     """
     found = settings(toml)
     assert [(s.name, s.kind, s.bucket) for s in found.storage] == [("lab", "s3", "data")]
@@ -214,7 +215,10 @@ def test_storages_are_tables_of_the_file() -> None:
         ('storage = ["x"]', "tables"),
         ('[[storage]]\nname="x"\nkind="s3"\nbucket="b"\nacess_key="k"', "access_key"),
         ('[[storage]]\nname="x"\nkind="s3"', "bucket"),
-        ('[[storage]]\nname="x"\nkind="ftp"\nbucket="b"\nsecret_key="hunter2"', "kind"),
+        ('[[storage]]\nname="x"\nkind="s3"\nbucket="b"', "stewards"),
+        ('[[storage]]\nname="x"\nkind="s3"\nbucket="b"\nstewards=["bob"]', "public key"),
+        ('[[storage]]\nname="x"\nkind="s3"\nbucket="b"\nstewards="anyone"', "stewards"),
+        ('[[storage]]\nname="x"\nkind="ftp"\nbucket="b"\nstewards=["anyone"]\nsecret_key="hunter2"', "kind"),
     ],
 )
 def test_settings_that_cannot_work_are_named(toml: str, words: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from seedkeep_registrar.web_seeds.storage import Storage
-from tests.registrar.published import House, house
+from tests.registrar.published import CURATOR, SHARER, House, house
 from tests.support.s3 import S3
 from tests.support.swift import Swift
 from tests.support.torrents import Torrents, sample
@@ -40,6 +40,7 @@ def storage(swift: Swift, container: str, **changes: Any) -> Storage:
             "access_key": swift.user,
             "secret_key": swift.key,
             "temp_url_key": TEMP_URL_KEY,
+            "stewards": (str(SHARER.public),),
             **changes,
         }
     )
@@ -88,6 +89,7 @@ async def test_private_s3_is_reached_by_a_presigned_redirect(
         region=s3.region,
         access_key=s3.access_key,
         secret_key=s3.secret_key,
+        stewards=("anyone",),
     )
     async with house(tmp_path, storage=(where,)) as home:
         record = await home.publish(torrents, web_seeds=(f"s3://{bucket}/",))
@@ -198,3 +200,19 @@ async def test_a_dead_store_is_passed_over_for_the_next(swift: Swift, tmp_path: 
         record = await home.publish(torrents, web_seeds=("swift://ws-dead/p/", PUBLIC))
         status, headers, _ = await home.get(address(record, "reads/tiny.txt"))
         assert (status, headers["location"]) == (302, f"{PUBLIC}sample/reads/tiny.txt")
+
+
+async def test_a_record_reads_no_storage_that_is_not_open_to_its_steward(
+    swift: Swift, tmp_path: Path
+) -> None:
+    swift.set_temp_url_key(TEMP_URL_KEY)
+    torrents = sample(70_000)
+    seed = stored(swift, torrents, "ws-closed")
+    for mode in ("redirect", "proxy"):
+        closed = storage(swift, "ws-closed", stewards=(str(CURATOR.public),), mode=mode)
+        async with house(tmp_path / mode, storage=(closed,)) as home:
+            record = await home.publish(torrents, web_seeds=(seed,))
+            status, headers, body = await home.get(address(record, "big.bin"))
+            assert status == 403
+            assert "location" not in headers
+            assert torrents.data.content["big.bin"][:100] not in body

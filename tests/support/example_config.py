@@ -26,11 +26,14 @@ Sizes are written like "50GB" or "200GiB", durations like "30s", "10min" or "14d
 _STORAGES = """
 # Private S3 or Swift storage from which web seeds are served: clients get short-lived addresses, or the bytes
 # through this registrar (mode = "proxy"). One table for each; keep this file unreadable for others.
+# stewards: keys whose records may name it. A record says which objects are read: write ["anyone"] only where
+# everything below the prefix is public.
 #[[storage]]
 #name = "archive"
 #kind = "s3"
 #bucket = "public-domain"
 #prefix = "datasets/"
+#stewards = ["anyone"]
 #endpoint = "https://s3.example.org"
 #region = "us-east-1"
 #access_key = "…"
@@ -40,6 +43,7 @@ _STORAGES = """
 #name = "cold"
 #kind = "swift"
 #bucket = "public-domain"
+#stewards = ["anyone"]
 #auth_url = "https://keystone.example.org/v3"
 #auth_version = 3
 #project = "seedkeep"

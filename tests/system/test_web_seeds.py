@@ -63,6 +63,7 @@ async def test_fetch_completes_from_private_s3_when_all_nodes_are_stopped(
     config = tmp_path / "registrar.toml"
     config.write_text(
         f'[[storage]]\nname = "lab"\nkind = "s3"\nbucket = "{bucket}"\nendpoint = "{s3.endpoint}"\n'
+        'stewards = ["anyone"]\n'
         f'region = "{s3.region}"\naccess_key = "{s3.access_key}"\nsecret_key = "{s3.secret_key}"\n'
     )
     async with fleet(tmp_path) as ships:
@@ -80,6 +81,7 @@ async def test_fetch_completes_from_private_swift_when_all_nodes_are_stopped(
     config = tmp_path / "registrar.toml"
     config.write_text(
         f'[[storage]]\nname = "lab"\nkind = "swift"\nbucket = "{container}"\nauth_url = "{swift.auth_url}"\n'
+        'stewards = ["anyone"]\n'
         f'access_key = "{swift.user}"\nsecret_key = "{swift.key}"\ntemp_url_key = "a temp url key"\n'
     )
     async with fleet(tmp_path) as ships:

@@ -69,6 +69,13 @@ class Redirector:
             return False
         return True
 
+    def open_to(self, web_seed: str, steward: str) -> bool:
+        """Whether a record of this steward may be served from there; plain web seeds are open to all."""
+        if web_seed.startswith(("http://", "https://")):
+            return True
+        storage, _ = self._find(web_seed)
+        return storage.open_to(steward)
+
     def mode(self, web_seed: str) -> Literal["redirect", "proxy"]:
         """Whether to answer with :meth:`target` or with :meth:`stream`; plain web seeds redirect.
 

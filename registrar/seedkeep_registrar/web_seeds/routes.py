@@ -42,10 +42,14 @@ _INERT = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file is: its web seeds (private storage first), or the taints that forbid it."""
+    """Where a file is, or the taints that forbid it.
+
+    Args:
+        web_seeds: with the steward whose record names it; private storage first.
+    """
 
     size: int
-    web_seeds: tuple[str, ...]
+    web_seeds: tuple[tuple[str, str], ...]
     tainted: tuple[Record, tuple[Taint, ...]] | None = None
 
 
@@ -66,9 +70,9 @@ def _look_up(connection: Connection, content_id: str, wanted: str) -> _Place | N
     entry = files.find_path(connection, content_id, path)
     if entry is None or path_below(first.name, path, files=first.files) != wanted:
         return None
-    seeds = dict.fromkeys(seed for record in servable for seed in record.web_seeds)
+    seeds = dict.fromkeys((seed, record.steward) for record in servable for seed in record.web_seeds)
     # what is private can be read in no other way than through here
-    return _Place(entry.size, tuple(sorted(seeds, key=lambda s: s.startswith(("http://", "https://")))))
+    return _Place(entry.size, tuple(sorted(seeds, key=lambda s: s[0].startswith(("http://", "https://")))))
 
 
 class WebSeeds:
@@ -103,8 +107,10 @@ class WebSeeds:
         if place.tainted is not None:
             raise tainted_record(*place.tainted)
         problem: Error = NotFound("no web seed of this dataset is served by this registrar")
-        for seed in place.web_seeds:
+        for seed, steward in place.web_seeds:
             try:
+                if not self._redirector.open_to(seed, steward):
+                    raise Refused("the storage of this web seed is not open to the record's steward")
                 return await self._from(request, seed, path, place.size)
             except (NotFound, Refused, Unreachable) as error:
                 problem = error

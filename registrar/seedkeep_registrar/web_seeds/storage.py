@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from seedkeep.core.errors import InvalidInput, UsageError
+from seedkeep.core.keys import PublicKey
 from seedkeep.core.swift_auth import Credentials
 from seedkeep.core.web_seed import ObjectPlace
 
 #: the longest life of a presigned URL with signature version 4, in seconds
 MAX_EXPIRES_S = 7 * 24 * 3600
 
-_KINDS: dict[type, str] = {int: "a number", bool: "true or false", str: "text"}
+#: in ``stewards``: whoever may register
+ANYONE = "anyone"
+_KINDS: dict[type, str] = {int: "a number", bool: "true or false", str: "text", tuple: "a list"}
+_TYPES = {"expires_s": int, "auth_version": int, "application_credential": bool, "stewards": tuple}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Storage:
     Args:
         name: what the operator calls it; appears in errors and logs.
         bucket, prefix: the place; web seeds at or below it are served with these credentials.
+        stewards: keys whose records may name it as a web seed, or ``anyone``. A record says which objects
+            are read, so with ``anyone`` whatever lies below the prefix is public.
         endpoint: S3: the server's URL ("" for Amazon's); Swift: the account's storage URL ("" to take the
             one that the login gives).
         region: S3 or Keystone region.
@@ -43,6 +49,7 @@ class Storage:
     kind: Literal["s3", "swift"]
     bucket: str
     prefix: str = ""
+    stewards: tuple[str, ...] = ()
     endpoint: str = ""
     region: str = ""
     access_key: str = ""
@@ -62,7 +69,7 @@ class Storage:
     def __post_init__(self) -> None:
         for each in fields(self):
             # a table of a configuration file may hold anything
-            kind = {"expires_s": int, "auth_version": int, "application_credential": bool}.get(each.name, str)
+            kind = _TYPES.get(each.name, str)
             if type(getattr(self, each.name)) is not kind:
                 raise UsageError(f"storage {self.name}: {each.name} must be {_KINDS[kind]}")
         allowed = {
@@ -76,6 +83,9 @@ class Storage:
             if getattr(self, setting) not in values:
                 choices = " or ".join(map(str, values))
                 raise UsageError(f"storage {self.name}: {setting} must be {choices}")
+        for key in self.stewards:
+            if key != ANYONE:
+                PublicKey.parse(key)
         if not 1 <= self.expires_s <= MAX_EXPIRES_S:
             raise UsageError(f"storage {self.name}: expires_s must be 1 to {MAX_EXPIRES_S} seconds")
         if self.kind == "swift" and not self.auth_url and not (self.endpoint and self.temp_url_key):
@@ -94,6 +104,10 @@ class Storage:
     def place(self) -> ObjectPlace:
         """What it serves."""
         return ObjectPlace.parse(f"{self.kind}://{self.bucket}/{self.prefix.lstrip('/')}")
+
+    def open_to(self, steward: str) -> bool:
+        """Whether records of this key may name it as a web seed."""
+        return ANYONE in self.stewards or steward in self.stewards
 
     @property
     def redirects(self) -> bool:
