@@ -214,7 +214,10 @@ def _record(
         if not registrar.objects.touch(sha256):
             raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
     manifest_id = _index_rest(connection, body, first, last, now)
-    _refuse(taints.standing_on_content(connection, dataset.content_id, manifest_id))
+    _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
+    ark = mint_ark(registrar.settings.naan, rid)
+    if records.by_ark(connection, ark) is not None:
+        raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     stored = events.append(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
@@ -240,7 +243,7 @@ def _record(
     record = Record(
         rid=rid,
         position=stored.position,
-        ark=mint_ark(registrar.settings.naan, rid),
+        ark=ark,
         content_id=dataset.content_id,
         infohash_v1=dataset.infohash_v1,
         manifest_id=manifest_id,

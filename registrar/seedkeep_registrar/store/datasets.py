@@ -84,7 +84,8 @@ def by_infohash(connection: Connection, info_hash: bytes) -> Tracked | None:
         select(datasets.c.content_id, datasets.c.servable)
         .join(records, records.c.content_id == datasets.c.content_id)
         .where(records.c.infohash_v1 == short)
-        .order_by(datasets.c.servable.desc(), records.c.position)
+        # the v1 hash is only said by the sharer: when two contents claim it, a taint on one binds both
+        .order_by(datasets.c.servable, records.c.position)
         .limit(1)
     ).first()
     return Tracked(rows.content_id, True, rows.servable) if rows else None

@@ -249,8 +249,11 @@ def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
     return [_taint(row) for row in rows]
 
 
-def standing_on_content(connection: Connection, content_id: str, manifest_id: int) -> list[Taint]:
-    """The taints in force on a content id or on a file of an indexed manifest, oldest first."""
+def standing_on_new_record(
+    connection: Connection, rid: str, content_id: str, manifest_id: int
+) -> list[Taint]:
+    """The taints in force on a record to be made: on its rid, its content or a file of its indexed manifest,
+    oldest first."""
     standing = connection.execute(
         select(taints)
         .where(
@@ -258,6 +261,7 @@ def standing_on_content(connection: Connection, content_id: str, manifest_id: in
             or_(
                 taints.c.kind == SubjectKind.ROOT.value,
                 and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == content_id),
+                and_(taints.c.kind == SubjectKind.RECORD.value, taints.c.value == rid),
             ),
         )
         .order_by(taints.c.effective, taints.c.id)
@@ -265,7 +269,7 @@ def standing_on_content(connection: Connection, content_id: str, manifest_id: in
     found = list(map(_taint, standing))
     roots = [t.subject.value for t in found if t.subject.kind is SubjectKind.ROOT]
     there = _roots_in(connection, manifest_id, roots)
-    return [t for t in found if t.subject.kind is SubjectKind.CONTENT or t.subject.value in there]
+    return [t for t in found if t.subject.kind is not SubjectKind.ROOT or t.subject.value in there]
 
 
 def _roots_in(connection: Connection, manifest_id: int, roots: list[str]) -> set[str]:
