@@ -96,8 +96,7 @@ class ObjectStore:
             TooLarge: it is over the limit.
             Unavailable: the disk has no room.
         """
-        if shutil.disk_usage(self._folder).free < self._min_free_bytes:
-            raise Unavailable("the registrar's disk is full", hint="Tell its operator; try again later.")
+        self._check_room()
         digest, held, total = hashlib.sha256(), bytearray(), 0
         temporary = self._incoming / f"{sha256[:16]}.{secrets.token_hex(8)}"
         handle = None
@@ -109,6 +108,7 @@ class ObjectStore:
                 digest.update(chunk)
                 held += chunk
                 if len(held) > _SMALL:
+                    self._check_room()  # others write too
                     if handle is None:
                         handle = await asyncio.to_thread(temporary.open, "wb", 0)
                     await asyncio.to_thread(handle.write, bytes(held))
@@ -140,6 +140,10 @@ class ObjectStore:
                 handle.close()
             if total > _SMALL or handle is not None:
                 await asyncio.to_thread(temporary.unlink, missing_ok=True)
+
+    def _check_room(self) -> None:
+        if shutil.disk_usage(self._folder).free < self._min_free_bytes:
+            raise Unavailable("the registrar's disk is full", hint="Tell its operator; try again later.")
 
     def older_than(self, when: float) -> Iterator[str]:
         """Objects last touched before ``when`` (Unix seconds), for the orphan collection."""

@@ -7,10 +7,12 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.objects import ObjectStore
 from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
@@ -150,4 +152,28 @@ def test_what_a_crash_left_half_written_is_removed_at_the_start(tmp_path: Path) 
     store.prepare()
     (tmp_path / "incoming" / "half").write_bytes(b"half")
     store.prepare()
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+async def test_an_upload_stops_when_others_have_filled_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ObjectStore(tmp_path, max_bytes=10**9, min_free_bytes=1000)
+    store.prepare()
+    free = [5000]
+    monkeypatch.setattr(
+        "seedkeep_registrar.objects.shutil.disk_usage", lambda _: SimpleNamespace(free=free[0])
+    )
+    taken = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            free[0] -= 1000
+            yield bytes(300_000)
+
+    with pytest.raises(Unavailable):
+        await store.put(name_of(b""), chunks())
+    assert taken < 10
     assert list((tmp_path / "incoming").iterdir()) == []
