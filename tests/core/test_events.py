@@ -134,3 +134,10 @@ def test_canonical_json_is_a_fixed_point(value: object) -> None:
     except InvalidInput:
         return
     assert jcs.dumps(jcs.loads(data)) == data
+
+
+def test_a_time_in_other_digits_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        sign_event(
+            PrivateKey(b"k" * 32), type="record", body=b"{}", home="x.example", created="٢٠٢٦-01-31T12:00:00Z"
+        )

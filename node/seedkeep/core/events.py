@@ -33,8 +33,8 @@ MAX_BODY_BYTES = 256 * 1024
 TYPES = frozenset({"record", "taint", "lift"})
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_CREATED = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
-_HOME = re.compile(r"[a-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_CREATED = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
+_HOME = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 
 
 def _want(condition: bool, problem: str) -> None:

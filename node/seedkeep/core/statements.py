@@ -25,7 +25,7 @@ from seedkeep.core.keys import PrivateKey, PublicKey
 _ATTESTATION = b"seedkeep/attestation/v1\n"
 _REMOVAL = b"seedkeep/removal/v1\n"
 _HEX = {40: re.compile(r"[0-9a-f]{40}"), 64: re.compile(r"[0-9a-f]{64}")}
-_AT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+_AT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 
 
 def _sign(domain: bytes, fields: Mapping[str, Any], key: PrivateKey) -> str:
