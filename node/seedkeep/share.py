@@ -284,11 +284,16 @@ class Sharer:
             v2 = await asyncio.to_thread(torrent_v2, manifest, ingested.layers)
             v1 = await asyncio.to_thread(torrent_v1, manifest, ingested.pieces_v1)
             for key, metainfo in ((dataset.content_id, v2), (dataset.infohash_v1, v1)):
-                await engine.add(TorrentSpec(metainfo, folder, key, trackers=record.trackers, complete=True))
+                spec = TorrentSpec(
+                    metainfo, folder, key, trackers=record.trackers, complete=True, read_only=True
+                )
+                await engine.add(spec)
                 await engine.wait_complete(key)
 
             def sent() -> tuple[int, int, int]:
                 now = engine.statuses()
+                if failed := [s.error for s in now if s.state == "failed"]:
+                    raise Error(failed[0], hint="Share it again: what is in the registrar stays there.")
                 return sum(s.uploaded for s in now), sum(s.up_rate for s in now), sum(s.peers for s in now)
 
             yield sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -272,3 +273,27 @@ async def test_closing_ends_every_wait(start: Starter, data: Torrents, tmp_path:
     assert [event async for event in events] == []
     with pytest.raises(Error):
         await engine.add(data.spec(tmp_path))
+
+
+@pytest.mark.parametrize("version", [2, 1])
+@pytest.mark.parametrize("path", ["big.bin", "reads/tiny.txt", "reads/empty"])
+@pytest.mark.parametrize("harm", ["edited", "gone"])
+async def test_somebody_elses_files_are_never_written_to(
+    start: Starter, data: Torrents, tmp_path: Path, version: int, path: str, harm: str
+) -> None:
+    """The sharer edits or removes a file; what others have of it must not be put there again."""
+    seed = await seeder(start, data, tmp_path / "seed", version)
+    data.data.write(tmp_path / "mine")
+    place = tmp_path / "mine" / "sample" / path
+    place.unlink()
+    if harm == "edited":
+        place.write_bytes(b"my new version of it")
+    sharer = await start()
+    spec = data.spec(tmp_path / "mine", version=version, complete=True, read_only=True, peers=at(seed))
+    with contextlib.suppress(Error):
+        await sharer.add(spec)
+        await asyncio.wait_for(sharer.wait_complete(spec.key), 10)
+        # a file that has grown is not noticed by libtorrent, and not touched either
+        assert (harm, path) in {("edited", "reads/tiny.txt"), ("edited", "reads/empty")}
+    assert (place.read_bytes() == b"my new version of it") if harm == "edited" else not place.exists()
+    assert set(data.differences(tmp_path / "mine")) == {path}

@@ -12,14 +12,22 @@ import aiohttp
 import pytest
 from sqlalchemy import Connection, update
 
-from seedkeep.core.errors import InvalidInput, Refused, Tainted, Unreachable, UsageError, VerificationFailed
+from seedkeep.core.errors import (
+    Error,
+    InvalidInput,
+    Refused,
+    Tainted,
+    Unreachable,
+    UsageError,
+    VerificationFailed,
+)
 from seedkeep.core.record import Metadata
 from seedkeep.engine.memory import MemoryEngine
 from seedkeep.fetch import FetchRequest
 from seedkeep.ingest.run import Progress
 from seedkeep.share import Prepared, Seeding, ShareRequest, ShareResult, prepare, read_metadata
 from seedkeep_registrar.store.tables import claims
-from tests.support.desk import Desk, right
+from tests.support.desk import Desk, right, seeding
 from tests.support.registrar import RegistrarUnderTest, Shareable, shareable
 from tests.support.web_seed_server import web_seed_server
 
@@ -249,3 +257,22 @@ async def test_a_memory_engine_left_over_would_be_seen(desk: Desk) -> None:
     assert desk.swarm.engines == [engine]
     await engine.close()
     assert desk.swarm.engines == []
+
+
+async def test_a_file_that_the_sharer_edits_before_the_seeding_begins_is_not_put_back(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    """An upload may take hours between the hashing and the seeding; others may have the old bytes by then."""
+    what = shareable()
+    root = what.data.write(tmp_path)
+    prepared = await read(desk, root)
+    sharer = desk.sharer(registrar.url)
+    record = await sharer.register(prepared)
+    edited, removed = root / "big.bin", root / "sub" / "small.txt"
+    edited.write_bytes(b"my new version")
+    removed.unlink()
+    async with seeding(desk.swarm, what, tmp_path / "peer", 1, 2):
+        with pytest.raises(Error, match="changed"):
+            await asyncio.wait_for(sharer.keep_until_copied(prepared, record, 1), 20)
+    assert edited.read_bytes() == b"my new version"
+    assert not removed.exists()

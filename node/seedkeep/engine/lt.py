@@ -21,7 +21,7 @@ import libtorrent
 from seedkeep.core.errors import Error, HostileMetainfo, InvalidInput, NotFound
 from seedkeep.engine import alerts as al
 from seedkeep.engine.feeder import Feeder
-from seedkeep.engine.metainfo_check import require_same_files
+from seedkeep.engine.metainfo_check import require_same_files, require_there
 from seedkeep.engine.model import Engine, EngineEvent, EngineSettings, TorrentSpec, TorrentStatus
 from seedkeep.engine.reactions import Reactions
 from seedkeep.engine.session_settings import choose_ports, session_settings
@@ -199,11 +199,18 @@ class LibtorrentEngine:
         if vouched:
             params.have_pieces = [True] * ti.num_pieces()
         params.file_priorities = _priorities(layout, real, spec.wanted)
+        if spec.read_only:
+            flags |= lt.torrent_flags.upload_mode
+            # In that mode it downloads nothing, but would still make the empty files.
+            require_there(
+                [f"{spec.save_path}/{layout.file_path(i)}" for i in real if not layout.file_size(i)]
+            )
         params.flags = flags | lt.torrent_flags.duplicate_is_error
         return params
 
     def _register(self, spec: TorrentSpec, ti: Any, handle: Any) -> None:
         torrent = Torrent(spec.key, ti.name(), handle, spec.wanted, unsaved=spec.resume is None)
+        torrent.read_only = spec.read_only
         if spec.web_seeds:
             self._feeder.add(torrent, spec.metainfo, spec.web_seeds)
         self._reactions.register(torrent)

@@ -268,6 +268,10 @@ class MemoryEngine:
         if not t.checked:
             t.have = await asyncio.to_thread(_already_there, t)
             t.checked = True
+            if t.spec.read_only and not t.complete:
+                t.failure = Error(f"Files of {t.meta.name!r} are missing or were changed.")
+                _wake(t, t.failure)
+                self._subscribers.publish(Failed(t.spec.key, t.failure.what))
             self._swarm.changed()
         while True:
             change = self._swarm.next_change()

@@ -2,14 +2,16 @@
 
 libtorrent silently rewrites names it does not like. Files stored under other names than the manifest's would
 never verify, so such a torrent is refused. Works on the decoded dictionary, imports no libtorrent.
+And are the files there that libtorrent would make by itself?
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from seedkeep.core.errors import HostileMetainfo
+from seedkeep.core.errors import HostileMetainfo, NotFound
 
 
 def named_files(info: dict[bytes, Any]) -> list[str]:
@@ -60,3 +62,10 @@ def require_same_files(info: dict[bytes, Any], stored: list[str]) -> None:
             raise HostileMetainfo(f"The torrent names a file {want!r} that would be stored as {got!r}.")
     if len(named) != len(stored):
         raise HostileMetainfo(f"The torrent names {len(named)} files, {len(stored)} would be stored.")
+
+
+def require_there(paths: list[str]) -> None:
+    """Raise NotFound, naming the first one, unless all of these are on the disk."""
+    for path in paths:
+        if not Path(path).exists():
+            raise NotFound(f"{path} is not there any more.", hint="Restore it, or share the folder again.")

@@ -50,6 +50,8 @@ class TorrentSpec:
             with ``wanted=None``; a part of the files needs ``resume`` or is hashed.
         wanted: indexes into the manifest's files to download; None = all. Pieces of a v1-only torrent
             reach over file borders, so its neighbours' edges come along (kept in the parts file).
+        read_only: the files are somebody else's, such as a sharer's: nothing is ever written below
+            ``save_path``, nothing downloaded. The torrent fails when they are not all there and right.
     """
 
     metainfo: bytes
@@ -61,6 +63,7 @@ class TorrentSpec:
     resume: bytes | None = field(default=None, repr=False)
     complete: bool = False
     wanted: frozenset[int] | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

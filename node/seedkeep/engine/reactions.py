@@ -110,6 +110,9 @@ class Reactions:
         if not torrent.ready:
             return
         self._moving.add(torrent)
+        if not c.finished and torrent.read_only:
+            changed = f"Files of {torrent.name!r} are missing or were changed since they were shared."
+            self._fail(torrent, Error(changed, hint="Share the folder again: changed data is a new dataset."))
         if not c.finished:
             torrent.complete = torrent.flushing = False
             self._tend(torrent)

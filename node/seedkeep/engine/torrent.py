@@ -61,6 +61,7 @@ class Torrent:
     name: str
     handle: Any
     wanted: frozenset[int] | None = None
+    read_only: bool = False
     metainfo: bytes = b""
     web_seeds: list[WebSeedHealth] = field(default_factory=list)
     web_seed_bytes: int = 0

@@ -70,6 +70,7 @@ class Companions:
                 key=source.infohash_v1,
                 trackers=source.trackers,
                 complete=True,
+                read_only=source.shared,
             )
             await self._engine.add(spec)
         except Error:

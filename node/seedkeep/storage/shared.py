@@ -164,6 +164,7 @@ class SharedFolders:
                 key=folder.content_id,
                 trackers=folder.trackers,
                 complete=True,
+                read_only=True,
             )
         )
 
