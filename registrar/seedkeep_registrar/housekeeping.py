@@ -35,6 +35,7 @@ class Housekeeping:
         )
         for every, job in (
             (often, self.end_overdue),
+            (min(60.0, settings.grace_s), self.slow_down),
             (settings.taint_head_s, registrar.taint_head.refresh),
             (min(_HOUR, settings.orphan_s), self.drop_rubbish),
         ):
@@ -56,6 +57,12 @@ class Housekeeping:
                 await job()
             except Exception:
                 _LOG.exception("housekeeping: %s failed", getattr(job, "__name__", job))
+
+    async def slow_down(self) -> None:
+        """Offer elsewhere what somebody has been fetching for too long."""
+        registrar = self._registrar
+        if await registrar.db.write(leases.slow_down, registrar.settings, registrar.clock()):
+            registrar.wakeups.wake_all()
 
     async def end_overdue(self) -> None:
         """End leases and audits that have run out; what they held is offered elsewhere."""

@@ -84,6 +84,11 @@ class Settings:
     grace_s: float = setting(
         3600, "how long a complete copy counts after its node's last heartbeat", unit="seconds"
     )
+    slowest_fetch: int = setting(
+        100_000,
+        "rate at which a node must fetch at least (after grace_s) to keep others from being asked",
+        unit="bytes",
+    )
     audit_interval_s: float = setting(6 * 3600, "time between two audits of one copy", unit="seconds")
     audit_deadline_s: float = setting(60, "time a node has for each round of an audit", unit="seconds")
     taint_head_s: float = setting(600, "how often the head of the taint list is signed anew", unit="seconds")
@@ -106,6 +111,8 @@ class Settings:
             raise UsageError(
                 f"setting registration is {self.registration!r}", hint="Set it to open or members."
             )
+        if self.slowest_fetch <= 0:
+            raise UsageError("setting slowest_fetch must be more than 0 bytes per second")
         for name in ("heartbeat_s", "lease_s", "grace_s", "audit_deadline_s", "audit_interval_s", "orphan_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"setting {name} must be more than 0 seconds")

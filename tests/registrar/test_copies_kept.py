@@ -133,3 +133,62 @@ async def test_a_heartbeat_full_of_unknown_claims_holds_nobody_up(tmp_path: Path
             waited = max(waited, time.monotonic() - began)
         assert sorted((await beat)["release"]) == sorted(names)
         assert waited < 2
+
+
+async def test_a_node_that_never_finishes_does_not_keep_others_from_being_asked(
+    any_registrar: RegistrarUnderTest,
+) -> None:
+    what = shareable()
+    document = await any_registrar.person().register(what)
+    cid, settings = document["content_id"], any_registrar.context.settings
+    idlers, other = [any_registrar.person() for _ in range(3)], any_registrar.person()
+    for person in (*idlers, other):
+        await person.introduce()
+    for idler in idlers:
+        assert (await idler.claim(cid)).status == 201
+    for _ in range(int(settings.grace_s / settings.lease_s) + 2):
+        assert (await other.beat())["offers"] == []
+        await pass_time(any_registrar, settings.lease_s - 60, *idlers, other)
+        for idler in idlers:
+            assert (await idler.beat({cid: "downloading"}))["leases"]
+    await Housekeeping(any_registrar.context).slow_down()
+    assert [offer["content_id"] for offer in (await other.beat())["offers"]] == [cid]
+    assert (await other.claim(cid)).status == 201
+    # who was slow keeps its lease, is not asked again, and counts as soon as it has finished
+    answer = await idlers[0].beat({cid: "downloading"})
+    assert ([lease["content_id"] for lease in answer["leases"]], answer["offers"]) == ([cid], [])
+    assert (await idlers[0].attest(what)).status == 201
+    found = (await other.get(f"/api/v1/records/{document['rid']}")).json["copies"]
+    assert found["complete"] == 1
+    assert (await idlers[0].beat({cid: "complete"}))["release"] == []
+
+
+async def test_what_nobody_can_fetch_is_not_offered_to_everybody(tmp_path: Path) -> None:
+    async with registrar_with(tmp_path, min_copies=1) as registrar:
+        cid = (await registrar.person().register(shareable(), copies=1))["content_id"]
+        asked = 0
+        for _ in range(8):
+            keeper = registrar.person()
+            await keeper.introduce()
+            if not (await keeper.beat())["offers"]:
+                break
+            asked += 1
+            await keeper.claim(cid)
+            registrar.clock.offset += registrar.context.settings.grace_s + 10
+            await Housekeeping(registrar.context).slow_down()
+        assert asked == 4
+
+
+async def test_a_large_dataset_has_the_time_it_needs(registrar: RegistrarUnderTest) -> None:
+    what, keeper = shareable("large", {"large": bytes(3_000_000)}), registrar.person()
+    document = await registrar.person().register(what)
+    await keeper.introduce()
+    await keeper.claim(document["content_id"])
+    settings = registrar.context.settings
+    for seconds, state in ((settings.grace_s + 20, "downloading"), (20, "slow")):
+        registrar.clock.offset += seconds
+        await Housekeeping(registrar.context).slow_down()
+        keeper.clock.offset = registrar.clock.offset
+        await keeper.beat({document["content_id"]: "downloading"})
+        (shown,) = (await keeper.get(f"/api/v1/records/{document['rid']}")).json["copies"]["nodes"]
+        assert shown["state"] == state

@@ -1,8 +1,9 @@
 """Claims and their leases: who may take a dataset on, how long it counts, when it is given up.
 
 A claim in progress lives ``lease_s`` from the node's last heartbeat; a complete copy counts ``grace_s``, so
-that a restart or a short failure of a network moves no data. What has run out is offered elsewhere. A node
-that comes back with a copy later gets its claim back while there are not too many.
+that a restart or a short failure of a network moves no data. What has run out is offered elsewhere; so is
+what has been in progress for longer than an honest download takes, though its node may go on. A node that
+comes back with a copy later gets its claim back while there are not too many.
 
 A node is told to delete bytes it has attested only when enough *proven* copies (complete, and audited with
 success) are elsewhere: what others merely say or promise must never cost a copy.
@@ -22,11 +23,13 @@ from seedkeep.core.placement import Holder, footprint
 from seedkeep_registrar.problems import TaintedRecord
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import attestations, audits, claims, datasets, nodes, records
-from seedkeep_registrar.store.claims import COMPLETE, DOWNLOADING, FAILED, Claim
+from seedkeep_registrar.store.claims import COMPLETE, DOWNLOADING, FAILED, SLOW, Claim
 from seedkeep_registrar.store.nodes import Node
 
 #: a claim that a heartbeat does not name may be on its way for this long
 UNSEEN_S = 60.0
+#: slow claims on a dataset, for each copy that is wanted, after which nobody else is asked
+SLOW_PER_COPY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +142,20 @@ def report(
             if said.bytes != known.bytes:
                 grown.append((known.content_id, said.bytes))
     claims.set_bytes(connection, node_key, grown)
-    claims.renew(connection, node_key, reported, state=DOWNLOADING, expires=now + settings.lease_s)
-    claims.renew(connection, node_key, reported, state=COMPLETE, expires=now + settings.grace_s)
+    lease, grace = now + settings.lease_s, now + settings.grace_s
+    claims.renew(connection, node_key, reported, states=(DOWNLOADING, SLOW), expires=lease)
+    claims.renew(connection, node_key, reported, states=(COMPLETE,), expires=grace)
 
 
 def _update(connection: Connection, settings: Settings, known: Claim, said: Reported, now: float) -> None:
     if said.state == FAILED:
         fail(connection, settings, known.content_id, known.node, now)
         return
-    if said.state == known.state:
-        return
     if said.state == DOWNLOADING:
-        claims.change(connection, known.content_id, known.node, {"state": DOWNLOADING})
-    elif attestations.exists(connection, known.content_id, known.node):
+        if known.state == COMPLETE:  # it repairs its copy
+            again = {"state": DOWNLOADING, "created": now}
+            claims.change(connection, known.content_id, known.node, again)
+    elif known.state != COMPLETE and attestations.exists(connection, known.content_id, known.node):
         values = {"state": COMPLETE, "next_audit": now}
         claims.change(connection, known.content_id, known.node, values)
 
@@ -231,6 +235,19 @@ def release(connection: Connection, content_id: str, node: str) -> bool:
 def _end(connection: Connection, content_id: str, node: str) -> bool:
     audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "the claim was released", node)
     return claims.remove(connection, content_id, node)
+
+
+def slow_down(connection: Connection, settings: Settings, now: float) -> list[Claim]:
+    """Let claims that are in progress for too long keep nobody else from being asked; which they were."""
+    slowed = []
+    for one in claims.downloads_since(connection, now - settings.grace_s, settings.slowest_fetch):
+        dataset = datasets.by_content_id(connection, one.content_id)
+        slow = sum(c.claim.state == SLOW for c in claims.copies(connection, one.content_id))
+        # what nobody can fetch must not fill everybody's pledge
+        if dataset is not None and slow < SLOW_PER_COPY * dataset.wanted:
+            claims.change(connection, one.content_id, one.node, {"state": SLOW})
+            slowed.append(one)
+    return slowed
 
 
 def expire(connection: Connection, now: float) -> list[Claim]:

@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 from seedkeep.core.placement import Candidate, Need, offers
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import claims, datasets, records
-from seedkeep_registrar.store.claims import FAILED
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.nodes import Node
 
@@ -24,7 +23,7 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
     needy = {d.content_id: d for d in datasets.needy(connection, limit=LOOKED_AT)}
     if not needy:
         return []
-    own = {c.content_id: c.state for c in claims.of_node(connection, node.node)}
+    own = set(claims.content_ids_of(connection, node.node))
     holders = claims.holders_of(connection, needy)
     needs = [
         Need(
@@ -38,7 +37,7 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
             holders=tuple(holders[d.content_id]),
         )
         for d in needy.values()
-        if own.get(d.content_id) != FAILED
+        if d.content_id not in own
     ]
     candidate = Candidate(
         node=node.node,

@@ -1,7 +1,8 @@
 """Claims: a node's work on one dataset, under a lease.
 
-States: ``downloading``; ``complete`` (the node has attested the bytes); ``failed`` (given up or caught
-with wrong bytes: it counts nowhere, and keeps the dataset from being offered to that node until it expires).
+States: ``downloading``; ``slow`` (downloading for so long that it counts nowhere, but it may still become
+complete); ``complete`` (the node has attested the bytes); ``failed`` (given up or caught with wrong bytes: it
+counts nowhere, and keeps the dataset from being offered to that node until it expires).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from seedkeep_registrar.store import datasets as dataset_store
 from seedkeep_registrar.store.tables import claims, datasets, nodes
 
 DOWNLOADING = "downloading"
+SLOW = "slow"
 COMPLETE = "complete"
 FAILED = "failed"
 
@@ -112,14 +114,13 @@ def holders(connection: Connection, content_id: str) -> list[str]:
 
 
 def holders_of(connection: Connection, content_ids: Iterable[str]) -> dict[str, list[Holder]]:
-    """Every holder of these datasets as placement sees it; failed claims are shown as held, so that the
-    dataset is not offered to that node again."""
+    """Every holder of these datasets as placement sees it; failed and slow claims count for nothing."""
     wanted = list(content_ids)
     found: dict[str, list[Holder]] = {c: [] for c in wanted}
     rows = connection.execute(
         select(claims.c.content_id, claims.c.node, claims.c.state, nodes.c.operator)
         .join(nodes, nodes.c.node == claims.c.node)
-        .where(claims.c.content_id.in_(wanted), claims.c.state != FAILED)
+        .where(claims.c.content_id.in_(wanted), claims.c.state.in_((DOWNLOADING, COMPLETE)))
     )
     for row in rows:
         found[row.content_id].append(Holder(row.node, row.operator, row.state == COMPLETE))
@@ -187,6 +188,21 @@ def expired(connection: Connection, now: float, *, limit: int = 1000) -> list[Cl
     return [_claim(row) for row in rows]
 
 
+def downloads_since(
+    connection: Connection, before: float, bytes_per_s: float, *, limit: int = 200
+) -> list[Claim]:
+    """Claims in progress whose bytes could have come at this rate until ``before``, the latest first."""
+    had_time_for = (before - claims.c.created) * bytes_per_s
+    rows = connection.execute(
+        select(claims)
+        .join(datasets, datasets.c.content_id == claims.c.content_id)
+        .where(claims.c.state == DOWNLOADING, claims.c.created < before, datasets.c.bytes < had_time_for)
+        .order_by(claims.c.created.desc())
+        .limit(limit)
+    )
+    return [_claim(row) for row in rows]
+
+
 def due_audits(connection: Connection, node: str, now: float, *, limit: int) -> list[Claim]:
     """Complete claims of a node that are to be audited now, longest overdue first."""
     rows = connection.execute(
@@ -240,16 +256,16 @@ def complete_counts(connection: Connection) -> dict[str, int]:
 
 
 def renew(
-    connection: Connection, node: str, content_ids: Iterable[str], *, state: str, expires: float
+    connection: Connection, node: str, content_ids: Iterable[str], *, states: Sequence[str], expires: float
 ) -> None:
-    """Prolong the leases of these claims of a node that are in ``state``."""
+    """Prolong the leases of these claims of a node that are in one of the ``states``."""
     wanted = list(content_ids)
     for at in range(0, len(wanted), 5000):
         connection.execute(
             update(claims)
             .where(
                 claims.c.node == node,
-                claims.c.state == state,
+                claims.c.state.in_(states),
                 claims.c.content_id.in_(wanted[at : at + 5000]),
             )
             .values(expires=expires)
