@@ -297,3 +297,32 @@ async def test_somebody_elses_files_are_never_written_to(
         assert (harm, path) in {("edited", "reads/tiny.txt"), ("edited", "reads/empty")}
     assert (place.read_bytes() == b"my new version of it") if harm == "edited" else not place.exists()
     assert set(data.differences(tmp_path / "mine")) == {path}
+
+
+async def test_a_cancelled_removal_or_addition_leaves_no_torrent_behind(
+    start: Starter, data: Torrents, tmp_path: Path
+) -> None:
+    """Whoever cancels and then removes may delete the files: nobody may be left who writes them again."""
+    seed = await seeder(start, data, tmp_path / "seed")
+    leech = await start()
+    spec = data.spec(tmp_path / "leech", peers=at(seed))
+    for number in range(12):
+        adding = asyncio.create_task(leech.add(spec))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        adding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await adding
+        removing = asyncio.create_task(leech.remove(spec.key))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        removing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await removing
+        await leech.remove(spec.key)
+        assert leech.statuses() == []
+    shutil.rmtree(tmp_path / "leech", ignore_errors=True)
+    await asyncio.sleep(0.5)
+    assert not (tmp_path / "leech").exists()
+    await leech.add(spec)
+    await asyncio.wait_for(leech.wait_complete(spec.key), 20)

@@ -148,20 +148,22 @@ class LibtorrentEngine:
             if torrent is not None:
                 await self._renew_spec(torrent, spec)
                 return
-            params = await self._loaded(spec)
-            answer: asyncio.Future[al.Added] = asyncio.get_running_loop().create_future()
-            self._adding[spec.key] = answer
-            try:
-                self._session.async_add_torrent(params)
-                async with asyncio.timeout(ANSWER_SECONDS * 6):
-                    added = await answer
-            except TimeoutError:
-                raise Error(f"libtorrent did not take {params.ti.name()!r}.", hint="Try again.") from None
-            finally:
-                self._adding.pop(spec.key, None)
-            if added.error:
-                raise HostileMetainfo(f"libtorrent refuses {params.ti.name()!r}: {added.error}.")
-            self._register(spec, params.ti, added.handle)
+            await _to_the_end(self._take_on(spec, await self._loaded(spec)))
+
+    async def _take_on(self, spec: TorrentSpec, params: Any) -> None:
+        answer: asyncio.Future[al.Added] = asyncio.get_running_loop().create_future()
+        self._adding[spec.key] = answer
+        try:
+            self._session.async_add_torrent(params)
+            async with asyncio.timeout(ANSWER_SECONDS * 6):
+                added = await answer
+        except TimeoutError:
+            raise Error(f"libtorrent did not take {params.ti.name()!r}.", hint="Try again.") from None
+        finally:
+            self._adding.pop(spec.key, None)
+        if added.error:
+            raise HostileMetainfo(f"libtorrent refuses {params.ti.name()!r}: {added.error}.")
+        self._register(spec, params.ti, added.handle)
 
     async def _loaded(self, spec: TorrentSpec) -> Any:
         if len(spec.metainfo) > SMALL_METAINFO:
@@ -238,18 +240,21 @@ class LibtorrentEngine:
             if torrent is None:
                 return
             torrent.release(NotFound(f"{torrent.name!r} was removed."))
-            await self._feeder.stop(torrent)
-            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._removing[key] = gone
-            try:
-                self._session.remove_torrent(torrent.handle)
-                # Comes after its last write and the closing of its files.
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await gone
-            except TimeoutError:
-                log.warning("libtorrent did not confirm that %s is closed", key)
-            finally:
-                self._removing.pop(key, None)
+            await _to_the_end(self._let_go(torrent))
+
+    async def _let_go(self, torrent: Torrent) -> None:
+        await self._feeder.stop(torrent)
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._removing[torrent.key] = gone
+        try:
+            self._session.remove_torrent(torrent.handle)
+            # Comes after its last write and the closing of its files.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await gone
+        except TimeoutError:
+            log.warning("libtorrent did not confirm that %s is closed", torrent.key)
+        finally:
+            self._removing.pop(torrent.key, None)
 
     def status(self, key: str) -> TorrentStatus:
         return self._get(key).status(all_held=self._reactions.all_held)
@@ -404,6 +409,18 @@ class LibtorrentEngine:
 def _answer(waiter: asyncio.Future[Any] | None, value: object) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(value)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Finish what libtorrent does in any case before a cancellation counts; nothing is lost track of."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 async def _wait_in(waiters: set[asyncio.Future[None]]) -> None:
