@@ -57,12 +57,23 @@ async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def refuse_encoding(request: web.Request) -> None:
+    """
+    Raises:
+        InvalidInput: the body is compressed: what was signed, and what unpacking it costs, cannot be told.
+    """
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise InvalidInput("bodies are sent as they are, without a content encoding")
+
+
 async def read_body(request: web.Request, limit: int) -> bytes:
     """The whole body.
 
     Raises:
         TooLarge: it is over ``limit`` bytes.
+        InvalidInput: it is compressed.
     """
+    refuse_encoding(request)
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the request's body is over the limit of {limit} bytes")
     held = bytearray()

@@ -138,6 +138,7 @@ async def running(
         runner = web.AppRunner(
             make_app(registrar),
             access_log=None,
+            auto_decompress=False,  # a small body could unpack to anything, on the event loop
             keepalive_timeout=_KEEP_ALIVE_S,
             shutdown_timeout=_SHUTDOWN_S,
             handle_signals=False,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,28 @@ async def test_doubled_signature_headers_are_refused(registrar: RegistrarUnderTe
     twice = [*headers, *((k, v) for k, v in headers if k.lower() == "content-digest")]
     async with person.session.post(registrar.url + PATH, data=BODY, headers=twice) as answer:
         assert answer.status == 401
+
+
+async def test_a_packed_body_is_refused_and_never_unpacked(registrar: RegistrarUnderTest) -> None:
+    person, bomb = registrar.person(), zlib.compress(bytes(200 * 2**20), 9)
+    loop, longest = asyncio.get_running_loop(), 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before)
+
+    watching = asyncio.create_task(watch())
+    for method, path in (("POST", "/api/v1/heartbeat"), ("PUT", f"/api/v1/objects/{'ab' * 32}")):
+        for _ in range(3):
+            headers = {**person.signature(method, path, bomb), "Content-Encoding": "deflate"}
+            answer = await person.send(method, path, bomb, headers=headers)
+            assert (answer.status, answer.json["code"]) == (400, "invalid_input")
+            assert "content encoding" in answer.json["detail"]
+    watching.cancel()
+    assert longest < 0.3
 
 
 async def test_two_people_may_use_the_same_nonce(registrar: RegistrarUnderTest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from seedkeep.core.errors import InvalidInput, NotFound
+from seedkeep.core.errors import NotFound
 from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth, documents
 from seedkeep_registrar.api.fields import path_hex64
@@ -24,8 +24,7 @@ async def put(request: web.Request) -> web.Response:
     limit = registrar.settings.max_object_bytes
     if (request.content_length or 0) > limit:
         raise TooLarge(f"this object is over the limit of {limit} bytes")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise InvalidInput("objects are sent as they are, without a content encoding")
+    auth.refuse_encoding(request)
     signed = await auth.verify(request)
     if signed.sha256 != sha256:
         raise Unauthenticated("the request was signed for another object")
