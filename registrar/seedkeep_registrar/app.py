@@ -18,6 +18,7 @@ from seedkeep_registrar.api import (
     torrents,
     web_seed_reports,
 )
+from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
@@ -47,6 +48,7 @@ def make_app(registrar: Registrar) -> web.Application:
     """
     app = web.Application(middlewares=[problems])
     app[REGISTRAR] = registrar
+    app[torrents.BUILT] = Built()
     for module in _API:
         app.add_routes(module.routes)
     for part in (tracker, web_seeds, pages, announce):

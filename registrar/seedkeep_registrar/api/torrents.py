@@ -8,12 +8,15 @@ from aiohttp import web
 
 from seedkeep.core.identifiers import Kind
 from seedkeep_registrar import documents
+from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.store import records
 from seedkeep_registrar.verification import build_torrent
+from seedkeep_registrar.workers import LARGE_BYTES
 
 routes = web.RouteTableDef()
 MAX_WEB_SEEDS = 16
+BUILT: web.AppKey[Built] = web.AppKey("built", Built)
 
 
 @routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.torrent")
@@ -37,9 +40,14 @@ async def _torrent(request: web.Request, version: int) -> web.Response:
     manifest = registrar.objects.path(record.manifest)
     hashes = registrar.objects.path(record.piece_layers if version == 2 else record.pieces_v1)
     size = sum(registrar.objects.size(s) or 0 for s in (record.manifest, hashes.name))
-    body = await registrar.workers.run(
-        size, build_torrent, version, manifest, hashes, registrar.trackers, seeds
-    )
+
+    async def build() -> bytes:
+        return await registrar.workers.run(
+            size, build_torrent, version, manifest, hashes, registrar.trackers, seeds
+        )
+
+    key = (version, record.manifest, hashes.name, seeds)
+    body = await (request.app[BUILT].get(key, build) if size > LARGE_BYTES else build())
     suffix = ".v1.torrent" if version == 1 else ".torrent"
     return web.Response(
         body=body,
