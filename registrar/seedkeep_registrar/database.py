@@ -153,11 +153,14 @@ class Database:
                     last = True
                     break
                 units.append(more)
-            self._commit([u for u in units if u.future.set_running_or_notify_cancel()])
+            left = [u for u in units if u.future.set_running_or_notify_cancel()]
+            while left:
+                left = self._commit(left)
             if last:
                 return
 
-    def _commit(self, units: list[_Unit]) -> None:
+    def _commit(self, units: list[_Unit]) -> list[_Unit]:
+        """Commit them and tell their callers; those come back that failed only because of another one."""
         failure: Exception | None = None
         for _ in range(_RETRIES):
             try:
@@ -169,7 +172,8 @@ class Database:
             except Exception as error:
                 failure = error
                 break
-        for unit in units:
+        to_blame = [u for u in units if failure is not None and u.error is failure]
+        for unit in to_blame or units:
             if failure is not None:
                 problem = Unavailable(
                     "the registrar's database does not take this now", hint="Try again later."
@@ -180,6 +184,7 @@ class Database:
                 unit.future.set_exception(unit.error)
             else:
                 unit.future.set_result(unit.result)
+        return [u for u in units if u not in to_blame] if to_blame else []
 
     def _transaction(self, units: list[_Unit]) -> None:
         with self._writer.connect() as connection, connection.begin():
@@ -188,7 +193,8 @@ class Database:
                 savepoint = connection.begin_nested()
                 try:
                     unit.result = unit.work(connection)
-                except OperationalError:
+                except OperationalError as error:
+                    unit.error = error
                     raise
                 except Exception as error:
                     unit.error = error

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, event, func, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from seedkeep_registrar.database import Database, Unavailable
 
@@ -85,6 +86,30 @@ async def test_what_comes_while_one_commits_shares_the_next_transaction(db: Data
     gate.set()
     await asyncio.gather(first, *rest)
     assert len(begun) == 2
+
+
+async def test_a_unit_that_the_database_will_not_take_fails_alone(db: Database) -> None:
+    held, gate = threading.Event(), threading.Event()
+
+    def wait(connection: Connection) -> None:
+        held.set()
+        gate.wait(10)
+
+    def hopeless(connection: Connection) -> None:
+        add(connection, 1000)
+        raise OperationalError("a statement", {}, Exception("cancelled: it takes too long"))
+
+    first = asyncio.create_task(db.write(wait))
+    assert await asyncio.to_thread(held.wait, 10)
+    units = [hopeless if n in (3, 7) else partial(add, n=n) for n in range(10)]
+    rest = [asyncio.create_task(db.write(unit)) for unit in units]
+    await asyncio.sleep(0)  # they share a transaction then
+    gate.set()
+    results = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert [type(r).__name__ for r in results[1:]] == [
+        "Unavailable" if n in (3, 7) else "int" for n in range(10)
+    ]
+    assert await db.read(count) == 8
 
 
 async def test_a_cancelled_unit_that_has_not_begun_is_left_out(db: Database) -> None:
