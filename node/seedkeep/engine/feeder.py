@@ -7,10 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
-
 from seedkeep.core.errors import Error
-from seedkeep.engine.model import EngineSettings, PieceRejected, WebSeedDropped
+from seedkeep.engine.model import EngineSettings, WebSeedDropped
 from seedkeep.engine.piece_map import PieceMap
 from seedkeep.engine.piece_plan import PiecePlan
 from seedkeep.engine.rate_limit import RateLimit
@@ -45,25 +43,26 @@ class Feeder:
         self._settings = settings
         self._subscribers = subscribers
         self._progress = progress
-        self._session: aiohttp.ClientSession | None = None
+        self._reader: RangeReader | None = None
         self._fed: set[Torrent] = set()
         self.limit = RateLimit(settings.down_limit)
 
     def start(self) -> None:
-        """Open the HTTP session (no connection yet)."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=ALL_REQUESTS, ssl=self._settings.verify_https),
-            headers={"User-Agent": self._settings.user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=1024 * 1024,
-            auto_decompress=False,
+        """Get ready to read (no connection yet)."""
+        s = self._settings
+        self._reader = RangeReader(
+            user_agent=s.user_agent,
+            allow_private=s.private_web_seeds,
+            verify_https=s.verify_https,
+            silence=s.stall,
+            requests=ALL_REQUESTS,
         )
 
     async def close(self) -> None:
         for torrent in list(self._fed):
             await self.stop(torrent)
-        if self._session is not None:
-            await self._session.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def add(self, torrent: Torrent, metainfo: bytes, urls: tuple[str, ...]) -> None:
         """Give a torrent web seeds; one that was dropped starts afresh."""
@@ -124,7 +123,7 @@ class Feeder:
                 torrent.feed, torrent.feed_task = None, None
 
     async def _prepare(self, torrent: Torrent) -> WebSeedFeed | None:
-        assert self._session is not None
+        assert self._reader is not None
         torrent.done_pieces.clear()
         pieces = await asyncio.to_thread(PieceMap.of, torrent.metainfo)
         there, priorities = await asyncio.to_thread(self._progress, torrent.handle)
@@ -135,15 +134,14 @@ class Feeder:
             for piece, priority in enumerate(priorities)
             if priority and not (there and there[piece]) and piece not in torrent.done_pieces
         )
-        s = self._settings
         return WebSeedFeed(
             pieces,
             PiecePlan(pieces.count, missing),
             torrent.web_seeds,
-            RangeReader(self._session, allow_private=s.private_web_seeds, silence=s.stall),
+            self._reader,
             self.limit,
             self._hooks(torrent),
-            workers=s.web_seed_connections,
+            workers=self._settings.web_seed_connections,
         )
 
     def _hooks(self, torrent: Torrent) -> Hooks:
@@ -158,10 +156,7 @@ class Feeder:
         def received(count: int) -> None:
             torrent.web_seed_bytes += count
 
-        def rejected(piece: int) -> None:
-            self._subscribers.publish(PieceRejected(torrent.key, piece))
-
         def dropped(url: str, reason: str) -> None:
             self._subscribers.publish(WebSeedDropped(torrent.key, url, reason))
 
-        return Hooks(deliver, claim, received, rejected, dropped)
+        return Hooks(deliver, claim, received, dropped)

@@ -2,7 +2,8 @@
 
 Done here and not by libtorrent, because libtorrent 2.1.1 spins for ever on v2 torrents of several files,
 stalls after an expired redirect, and retries a server that ignores ``Range`` without end. A few workers claim
-runs of missing pieces, read them as byte ranges, verify each piece against the torrent, and hand it over.
+runs of missing pieces, read them as byte ranges, and hand each piece over. libtorrent verifies it before it
+counts; only when it is wrong is it held against the torrent here, to tell a lying web seed from a lying peer.
 """
 
 from __future__ import annotations
@@ -24,14 +25,7 @@ from seedkeep.webseeds.ranges import RangeReader, RetryLater
 RUN_BYTES = 8 * 1024 * 1024
 LEAST_RUN_BYTES = 256 * 1024
 #: bytes handed over and not yet confirmed to be on disk
-IN_FLIGHT_BYTES = 64 * 1024 * 1024
-#: pieces from this size on are hashed in a thread
-THREAD_BYTES = 128 * 1024
-
-
-class _WrongBytes(Exception):
-    def __init__(self, piece: int) -> None:
-        self.piece = piece
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +33,15 @@ class Hooks:
     """What the feed tells its torrent.
 
     Attributes:
-        deliver: a verified piece, to be written.
+        deliver: a piece, to be verified and written.
         claim: a run (first, last) is being fetched from here (True) or no more (False).
         received: payload bytes arrived, whatever comes of them.
-        rejected: a piece had wrong bytes.
         dropped: a web seed (base URL) is given up, and why.
     """
 
     deliver: Callable[[int, bytes], None]
     claim: Callable[[int, int, bool], None]
     received: Callable[[int], None]
-    rejected: Callable[[int], None]
     dropped: Callable[[str, str], None]
 
 
@@ -71,7 +63,7 @@ class WebSeedFeed:
         self._reader, self._limit, self._hooks = reader, limit, hooks
         self._workers = workers
         self._busy: dict[str, int] = {seed.url: 0 for seed in seeds}
-        self._in_flight: dict[int, int] = {}
+        self._in_flight: dict[int, tuple[WebSeedHealth, bytes]] = {}
         self._in_flight_bytes = 0
         self._changed = asyncio.Event()
 
@@ -84,17 +76,23 @@ class WebSeedFeed:
     def piece_done(self, piece: int) -> None:
         """The piece is verified and written, whoever brought it."""
         self._plan.done(piece)
-        self._landed(piece)
+        if delivered := self._landed(piece):
+            delivered[0].gained()
 
     def piece_failed(self, piece: int) -> None:
-        """The piece did not verify after all (a peer's blocks were among it)."""
+        """The piece does not verify: its bytes from here are wrong, or a peer's blocks were among it."""
         self._plan.reopen(piece)
         self._plan.lost(piece)
-        self._landed(piece)
+        delivered = self._landed(piece)
+        if delivered and not delivered[0].dropped and not self._pieces.matches(piece, delivered[1]):
+            self._drop(delivered[0], "it sent wrong bytes")
 
-    def _landed(self, piece: int) -> None:
-        self._in_flight_bytes -= self._in_flight.pop(piece, 0)
+    def _landed(self, piece: int) -> tuple[WebSeedHealth, bytes] | None:
+        delivered = self._in_flight.pop(piece, None)
+        if delivered:
+            self._in_flight_bytes -= len(delivered[1])
         self._wake()
+        return delivered
 
     def _wake(self) -> None:
         self._changed.set()
@@ -130,9 +128,6 @@ class WebSeedFeed:
         self._hooks.claim(first, last, True)
         try:
             await self._read(seed, first, last)
-        except _WrongBytes as wrong:
-            self._hooks.rejected(wrong.piece)
-            self._drop(seed, "it sent wrong bytes")
         except Error as error:
             wait = error.seconds if isinstance(error, RetryLater) else 0.0
             if seed.failed(started=started, now=loop.time(), wait=wait):
@@ -155,10 +150,20 @@ class WebSeedFeed:
             async with aclosing(self._reader.read(url, part.offset, stop, file.size)) as chunks:
                 async for chunk in chunks:
                     self._hooks.received(len(chunk))
-                    held += chunk
-                    while piece <= last and len(held) >= (size := self._pieces.size(piece)):
-                        data = bytes(held[:size])
-                        del held[:size]
+                    at = 0
+                    while at < len(chunk):
+                        size = self._pieces.size(piece)
+                        if held or len(chunk) - at < size:
+                            fresh = chunk[at : at + size - len(held)]
+                            held += fresh
+                            at += len(fresh)
+                            if len(held) < size:
+                                break
+                            data = bytes(held)
+                            held.clear()
+                        else:
+                            data = bytes(chunk[at : at + size])
+                            at += size
                         await self._take(seed, piece, data)
                         piece += 1
                     await self._limit.spend(len(chunk))
@@ -166,19 +171,12 @@ class WebSeedFeed:
                         return
 
     async def _take(self, seed: WebSeedHealth, piece: int, data: bytes) -> None:
-        """Verify one piece and hand it over; waits while too much is on its way to the disk."""
-        if len(data) < THREAD_BYTES:
-            good = self._pieces.matches(piece, data)
-        else:
-            good = await asyncio.to_thread(self._pieces.matches, piece, data)
-        if not good:
-            raise _WrongBytes(piece)
-        seed.gained()
-        if self._plan.is_done(piece):
-            return
+        """Hand a piece over; waits while too much is on its way to the disk."""
         while self._in_flight_bytes >= IN_FLIGHT_BYTES:
             await _wait(self._changed, 1.0)
-        self._in_flight[piece] = len(data)
+        if self._plan.is_done(piece) or seed.dropped:
+            return
+        self._in_flight[piece] = (seed, data)
         self._in_flight_bytes += len(data)
         self._hooks.deliver(piece, data)
 
