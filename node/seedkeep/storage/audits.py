@@ -23,7 +23,9 @@ from seedkeep.storage.layout import open_below, place_of
 from seedkeep.storage.model import Registrar
 from seedkeep.storage.problems import Problems
 
+#: audits that are answered at the same time, and that may wait for that
 AT_ONCE = 4
+WAITING = 64
 MAX_LEAVES = 256
 
 
@@ -41,7 +43,7 @@ class Subject:
 
 
 class Audits:
-    """Answers challenges, at most :data:`AT_ONCE` at a time, each once.
+    """Answers challenges, :data:`AT_ONCE` at a time, each once; beyond :data:`WAITING` none is heard.
 
     Args:
         look_up: finds the dataset of a challenge.
@@ -58,13 +60,14 @@ class Audits:
         self._on_rot = on_rot
         self._problems = problems
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Semaphore(AT_ONCE)
         self.outcomes: dict[str, int] = {}
 
     def take(self, client: Registrar, challenges: tuple[Challenge, ...]) -> None:
         """Start to answer; what is being answered already is left alone."""
         for challenge in challenges:
             name = f"{client.url} {challenge.id}"
-            if name not in self._tasks:
+            if name not in self._tasks and len(self._tasks) < WAITING:
                 task = asyncio.get_running_loop().create_task(self._answer(client, challenge))
                 self._tasks[name] = task
                 task.add_done_callback(lambda _, name=name: self._tasks.pop(name, None))  # type: ignore[misc]
@@ -78,7 +81,7 @@ class Audits:
 
     async def _answer(self, client: Registrar, challenge: Challenge) -> None:
         try:
-            async with asyncio.timeout(max(challenge.deadline_s, 1.0)):
+            async with asyncio.timeout(max(challenge.deadline_s, 1.0)), self._turn:
                 outcome = await self._two_rounds(client, challenge)
         except TimeoutError:
             outcome = "late"
@@ -93,7 +96,7 @@ class Audits:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
     async def _two_rounds(self, client: Registrar, challenge: Challenge) -> str:
-        if len(self._tasks) > AT_ONCE or len(challenge.leaves) > MAX_LEAVES:
+        if len(challenge.leaves) > MAX_LEAVES:
             await client.audit_refuse(challenge.id, "busy")
             return "refused"
         subject = await self._look_up(challenge.content_id)
