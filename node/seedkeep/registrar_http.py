@@ -94,6 +94,10 @@ class TaintedRecord(Tainted):
         self.content_id = content_id
 
 
+class NotAnAnswer(InvalidInput):
+    """Not how a registrar answers; something else, like a hotel's login page, may be in its place."""
+
+
 class _Busy(Unreachable):
     """The registrar asks to be left alone for ``retry_after`` seconds."""
 
@@ -114,16 +118,16 @@ class Answer:
         """The body as a JSON object.
 
         Raises:
-            InvalidInput: it is something else; names the URL.
+            NotAnAnswer: it is something else; names the URL.
         """
         try:
             value = jcs.loads(self.body, limit=MAX_JSON_BYTES)
         except InvalidInput as error:
-            raise InvalidInput(
+            raise NotAnAnswer(
                 f"{self.url} did not answer with JSON: {error}", hint="Is that a Seedkeep registrar's URL?"
             ) from error
         if not isinstance(value, dict):
-            raise InvalidInput(f"{self.url} did not answer with a JSON object")
+            raise NotAnAnswer(f"{self.url} did not answer with a JSON object")
         return value
 
 

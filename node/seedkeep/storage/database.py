@@ -253,11 +253,12 @@ def _put_claim(claim: Claim) -> tuple[str, tuple[Any, ...]]:
 
 
 def _put_letter(letter: Letter) -> tuple[str, tuple[Any, ...]]:
-    return "INSERT INTO outbox (registrar, errand, content_id, fields) VALUES (?, ?, ?, ?)", (
-        letter.registrar,
-        letter.errand.value,
-        letter.content_id,
-        json.dumps(dict(letter.fields)),
+    values = letter.registrar, letter.errand.value, letter.content_id, json.dumps(dict(letter.fields))
+    # What waits there already needs not be said twice, however often it happens.
+    return (
+        "INSERT INTO outbox (registrar, errand, content_id, fields) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
+        " (SELECT 1 FROM outbox WHERE registrar = ?1 AND errand = ?2 AND content_id = ?3 AND fields = ?4)",
+        values,
     )
 
 

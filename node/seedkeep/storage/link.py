@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from seedkeep.core.errors import Error, Unreachable
+from seedkeep.core.httpsig import Unauthenticated
+from seedkeep.registrar_http import NotAnAnswer
 from seedkeep.registrar_messages import Heartbeat, NodeProfile, Report
 from seedkeep.storage.audits import Audits
 from seedkeep.storage.companions import Companions
@@ -186,17 +188,20 @@ class Link:
         while True:
             self._post.clear()
             letters = await self._rooms.state.letters(self._client.url)
+            kept = 0
             for letter in letters:
                 try:
                     await self._deliver(letter)
                 except Unreachable:
                     raise
                 except Error as error:
-                    # It will not be taken however often it is sent.
-                    log.warning("%s refused a letter (%s): %s", letter.registrar, letter.errand, error)
+                    log.warning("%s did not take a letter (%s): %s", letter.registrar, letter.errand, error)
+                    if not _is_final(error):
+                        kept += 1
+                        continue
                 await self._rooms.state.delivered(letter.number)
-            if not letters:
-                await _set_within(self._post, 30.0)
+            if kept == len(letters):
+                await _set_within(self._post, min(30.0, self._rooms.patience.retry_most))
 
     async def _deliver(self, letter: Letter) -> None:
         client, cid, fields = self._client, letter.content_id, letter.fields
@@ -213,6 +218,14 @@ class Link:
                 await client.report_web_seed(
                     content_id=cid, web_seed=fields["web_seed"], reason=fields["reason"]
                 )
+
+
+def _is_final(error: Error) -> bool:
+    """Whether the registrar has understood a request and does not want it, however often it is sent.
+
+    A fault of its own, an answer by something else in its place, or a clock that is off do not mean that.
+    """
+    return type(error) is not Error and not isinstance(error, NotAnAnswer | Unauthenticated)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
