@@ -6,6 +6,7 @@ The few that were used last stay in memory, for audits, scrubs and companions as
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers, torrent_v1, torrent_v2
 from seedkeep.storage.layout import Layout, write_durably
 
+_ROOT = re.compile(rb'"root":"([0-9a-f]{64})"')
 _KEPT = 16
 _KEPT_BYTES = 64 << 20
 
@@ -106,7 +108,7 @@ class Documents:
                 data = self._layout.document(content_id, "manifest").read_bytes()
             except OSError:
                 return set()
-            return {root for root in roots if f'"root":"{root}"'.encode() in data}
+            return roots & {found.decode() for found in _ROOT.findall(data)}
 
         return await asyncio.to_thread(work) if roots else set()
 

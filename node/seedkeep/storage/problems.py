@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 log = logging.getLogger(__name__)
+#: so many are remembered, the newest
+MOST = 200
 
 
 class Problems:
@@ -18,6 +20,8 @@ class Problems:
         if self._texts.get(thing) != text:
             log.warning("%s", text)
         self._texts[thing] = text
+        if len(self._texts) > MOST:
+            del self._texts[next(iter(self._texts))]
 
     def clear(self, thing: str) -> None:
         """``thing`` is right again."""
