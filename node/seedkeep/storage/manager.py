@@ -8,6 +8,8 @@ So, for each dataset:
    Room is reserved before the claim is asked for.
 2. From there :class:`seedkeep.storage.way.Way` leads it on. What may pass (a registrar that is down) is tried
    again, with growing pauses; what lasts (refused, tainted, no room, wrong bytes) ends in its removal.
+   What once was complete is not removed for a fault of this machine or a lack of sources: it may be the
+   last copy.
 3. A lease that is not renewed is asked for once more; the bytes are kept for a while, should it have been
    an accident, and removed then. A dataset with claims of several registrars stays until the last is gone.
 4. A taint removes it: it is not served any more at once, its files go, its room is free, a receipt is sent.
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import time
@@ -32,12 +35,15 @@ from seedkeep.core.units import print_size
 from seedkeep.registrar_messages import Lease, Offer
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase
 from seedkeep.storage.rooms import Rooms
-from seedkeep.storage.way import Way, attest_fields, is_lasting
+from seedkeep.storage.way import Way, attest_fields, is_lasting, is_worth_keeping
 
 log = logging.getLogger(__name__)
 
 _DECLINED_FOR = 60.0
 _DECLINED_MOST = 86_400.0
+#: so many refusals are remembered, and so many offers of one heartbeat are looked at
+_DECLINED_KEPT = 10_000
+_OFFERS = 200
 #: how often an error of the disk is tried again
 _TRIES = 5
 
@@ -64,6 +70,7 @@ class Manager:
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._declined: dict[str, tuple[float, float]] = {}
         self._roots_seen: set[str] = set()
+        self._obeyed = True
         self._muted: set[str] = set()
         self._started = 0.0
         self.way = Way(rooms)
@@ -113,11 +120,13 @@ class Manager:
                 continue
             except Error as error:
                 tries += not isinstance(error, Unreachable)
-                if is_lasting(error) or tries >= _TRIES:
+                lasting = is_lasting(error) or tries >= _TRIES
+                if lasting and not is_worth_keeping(holding, error):
                     if await self._give_up(holding, error):
                         return
                 else:
                     self._tell(holding, str(error))
+                    pause = self._rooms.patience.retry_most if lasting else pause
             except Exception:
                 log.exception("dataset %s…", cid[:12])
                 self._tell(holding, "it met a fault of this program")
@@ -148,7 +157,10 @@ class Manager:
         """Do not take this offer again for a while, longer each time."""
         _, before = self._declined.get(cid, (0.0, _DECLINED_FOR / 2))
         pause = min(2 * before, _DECLINED_MOST)
+        self._declined.pop(cid, None)
         self._declined[cid] = (time.monotonic() + pause, pause)
+        while len(self._declined) > _DECLINED_KEPT:
+            del self._declined[next(iter(self._declined))]
 
     # --- offers ----------------------------------------------------------------------------------------
 
@@ -165,7 +177,7 @@ class Manager:
         if self._rooms.taints.freshness(registrar) >= Freshness.NO_CLAIMS:
             return 0
         taken = 0
-        for offer in offers:
+        for offer in itertools.islice(offers, _OFFERS):
             held = self._rooms.state.holdings.get(offer.content_id)
             until, _ = self._declined.get(offer.content_id, (0.0, 0.0))
             if until > time.monotonic():
@@ -266,8 +278,9 @@ class Manager:
     # --- taints ----------------------------------------------------------------------------------------
 
     async def obey(self) -> None:
-        """Remove every dataset on which a taint stands."""
+        """Remove every dataset on which a taint stands; what fails is tried again by :meth:`look_after`."""
         taints, state = self._rooms.taints, self._rooms.state
+        self._obeyed = False
         roots = taints.roots()
         fresh = roots - self._roots_seen
         for cid in list(state.holdings):
@@ -278,15 +291,13 @@ class Manager:
                 receipts = tuple(dict.fromkeys((t.registrar, t.entry.id) for t in found))
                 await self.remove(cid, f"tainted: {found[0].entry.reason}", receipts=receipts)
         self._roots_seen = roots
+        self._obeyed = True
 
     # --- removal ---------------------------------------------------------------------------------------
 
     async def remove(self, cid: str, reason: str, *, receipts: tuple[tuple[str, str], ...] = ()) -> None:
         """Begin to remove a dataset: when this returns, it will be gone, whatever happens."""
-        walking = self._ways.get(cid)
-        if walking is not None and walking is not asyncio.current_task():
-            walking.cancel()
-            await asyncio.wait([walking])
+        await self._halt(cid)
         holding = self._rooms.state.holdings.get(cid)
         if holding is None:
             return
@@ -295,6 +306,13 @@ class Manager:
         elif set(receipts) - set(holding.receipts):
             await self._rooms.state.amend(cid, receipts=tuple(dict.fromkeys((*holding.receipts, *receipts))))
         self._finish_removal(cid)
+
+    async def _halt(self, cid: str) -> None:
+        """End what is being done for a dataset, unless it is the caller's own doing."""
+        walking = self._ways.get(cid)
+        if walking is not None and walking is not asyncio.current_task():
+            walking.cancel()
+            await asyncio.wait([walking])
 
     def _finish_removal(self, cid: str) -> None:
         if cid not in self._removals:
@@ -338,6 +356,7 @@ class Manager:
         if holding is None or holding.phase is not Phase.COMPLETE:
             return
         self._rooms.problems.tell(f"dataset {cid}", f"{holding.name}: {why}; it is fetched again.")
+        await self._halt(cid)
         await self._before_removal(cid)
         await self.way.unserve(cid)
         with contextlib.suppress(Error):
@@ -347,9 +366,14 @@ class Manager:
     async def look_after(self) -> None:
         """What has to be done every few seconds."""
         state, engine = self._rooms.state, self._rooms.engine
+        if not self._obeyed:
+            await self.obey()
         for cid, holding in list(state.holdings.items()):
             if holding.phase is Phase.REMOVING:
                 self._finish_removal(cid)
+            elif holding.phase is not Phase.COMPLETE:
+                # Whoever put it where it is may have been cancelled before it could go on.
+                self._go_on(cid)
         for status in engine.statuses():
             held = state.holdings.get(status.key)
             if held is None or held.phase is not Phase.COMPLETE or status.key in self._ways:

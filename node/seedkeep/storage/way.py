@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from seedkeep.core.errors import Error, NoSpace, NotFound, Tainted, Unreachable,
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.engine.model import TorrentSpec
+from seedkeep.registrar_messages import Record
 from seedkeep.storage.checking import check_whole, copy_files, sizes_are_right
 from seedkeep.storage.documents import Papers
 from seedkeep.storage.layout import write_durably
@@ -84,13 +86,8 @@ class Way:
     async def _papers(self, holding: Holding) -> None:
         rooms, cid = self._rooms, holding.content_id
         client, claim = self._claim_of(holding)
-        record = await client.record(claim.rid)
-        if record.content_id != cid:
-            raise VerificationFailed(f"{client.url} offered {cid[:12]}… under the record of other data")
-        manifest = await client.manifest(record)
-        if manifest.content_id() != cid:
-            raise VerificationFailed(f"{client.url} sent the manifest of other data for {cid[:12]}…")
-        papers = Papers(manifest, await client.layers(record, manifest))
+        record, papers = await _ask(client, claim)
+        manifest = papers.manifest
         whole = await asyncio.to_thread(rooms.layout.footprint, manifest)
         async with self.reserving:
             if whole > holding.reserved:
@@ -99,10 +96,7 @@ class Way:
                 )
             await rooms.state.amend(cid, reserved=whole, bytes=manifest.bytes, files=len(manifest.files))
         await rooms.documents.store(cid, papers)
-        # Only now: a taint that comes later finds the roots in the stored manifest.
-        taints = rooms.taints.standing(cid, [claim.rid], (f.root for f in manifest.files))
-        if taints:
-            raise Tainted(f"{manifest.name} is tainted: {taints[0].entry.reason}")
+        self._refuse_tainted(claim, manifest)
         await asyncio.to_thread(rooms.layout.prepare, cid)
         trackers = (*record.trackers, *(await client.info()).trackers)
         sources = replace(claim, trackers=tuple(dict.fromkeys(trackers)), web_seeds=record.web_seeds)
@@ -110,9 +104,31 @@ class Way:
             cid, Phase.DOWNLOADING, claims=[sources], name=manifest.name, manifest=record.dataset.manifest
         )
 
+    def _refuse_tainted(self, claim: Claim, manifest: Manifest) -> None:
+        """Once the manifest is stored: a taint that comes later finds the roots in there."""
+        roots = (f.root for f in manifest.files)
+        if taints := self._rooms.taints.standing(claim.content_id, [claim.rid], roots):
+            raise Tainted(f"{manifest.name} is tainted: {taints[0].entry.reason}")
+
+    async def _load(self, holding: Holding) -> Papers:
+        """The stored papers; damaged ones are asked for again, for the bytes themselves may be fine."""
+        rooms, cid = self._rooms, holding.content_id
+        try:
+            return await rooms.documents.load(cid)
+        except Error as error:
+            rooms.problems.tell(f"papers of {cid}", f"{error}; the registrar is asked for them again.")
+        client, claim = self._claim_of(holding)
+        _, papers = await _ask(client, claim)
+        await rooms.documents.store(cid, papers)
+        self._refuse_tainted(claim, papers.manifest)
+        rooms.problems.clear(f"papers of {cid}")
+        return papers
+
     async def _download(self, holding: Holding) -> None:
         rooms, cid = self._rooms, holding.content_id
-        papers = await rooms.documents.load(cid)
+        papers = await self._load(holding)
+        # After a repair they are computed anew; until then nobody may have two of them on the disk.
+        await asyncio.to_thread(rooms.layout.document(cid, "pieces").unlink, missing_ok=True)
         whole = await asyncio.to_thread(rooms.layout.footprint, papers.manifest)
         # A repair has only the room that the complete dataset was measured to take.
         roomy = holding.reserved >= whole
@@ -128,12 +144,13 @@ class Way:
         await rooms.state.move(cid, Phase.VERIFYING)
 
     async def _fetch(self, holding: Holding, papers: Papers) -> None:
-        cid, engine = holding.content_id, self._rooms.engine
+        rooms, cid = self._rooms, holding.content_id
         spec = replace(await self._spec(holding), resume=await asyncio.to_thread(self._resume, cid))
-        await engine.add(spec)
+        await rooms.engine.add(spec)
         probing = asyncio.create_task(self._add_web_seeds(spec, papers))
         try:
-            await self._until_complete(cid)
+            # What was complete before may be the last copy: it waits for a source as long as it takes.
+            await self._until_complete(cid, math.inf if holding.infohash_v1 else rooms.patience.give_up)
         finally:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
@@ -174,8 +191,8 @@ class Way:
             )
         )
 
-    async def _until_complete(self, cid: str) -> None:
-        """Wait for the last byte.
+    async def _until_complete(self, cid: str, give_up: float) -> None:
+        """Wait for the last byte, at most ``give_up`` seconds after the one before.
 
         Raises:
             NotFound: nobody has sent a byte for a long time.
@@ -193,7 +210,7 @@ class Way:
                 have, moved = status.have, time.monotonic()
                 self.stalled.discard(cid)
             silent = time.monotonic() - moved
-            if silent > patience.give_up:
+            if silent > give_up:
                 raise NotFound("nobody has sent a byte of it for too long")
             if silent > patience.stall:
                 self.stalled.add(cid)
@@ -221,7 +238,7 @@ class Way:
 
     async def _verify(self, holding: Holding) -> None:
         rooms, cid = self._rooms, holding.content_id
-        manifest = (await rooms.documents.load(cid)).manifest
+        manifest = (await self._load(holding)).manifest
         folder = rooms.layout.save_path(cid)
         async with self._reading:
             found = await rooms.in_thread(lambda stop: check_whole(folder, manifest, stop))
@@ -275,7 +292,7 @@ class Way:
     async def _serve(self, holding: Holding) -> bool:
         """Seed what is complete; False when files are missing and it was sent back."""
         rooms, cid = self._rooms, holding.content_id
-        manifest = (await rooms.documents.load(cid)).manifest
+        manifest = (await self._load(holding)).manifest
         folder = rooms.layout.save_path(cid)
         if not await asyncio.to_thread(sizes_are_right, folder, manifest):
             rooms.problems.tell(
@@ -294,6 +311,29 @@ class Way:
 def attest_fields(manifest: str, infohash_v1: str) -> dict[str, str]:
     """What an attestation says besides the content id."""
     return {"manifest": manifest, "infohash_v1": infohash_v1}
+
+
+async def _ask(client: Registrar, claim: Claim) -> tuple[Record, Papers]:
+    """A dataset's record and papers, from the registrar that has the claim.
+
+    Raises:
+        VerificationFailed: they are not those of the dataset. Error: it does not give them.
+    """
+    cid = claim.content_id
+    record = await client.record(claim.rid)
+    if record.content_id != cid:
+        raise VerificationFailed(f"{client.url} offered {cid[:12]}… under the record of other data")
+    manifest = await client.manifest(record)
+    if await asyncio.to_thread(manifest.content_id) != cid:
+        raise VerificationFailed(f"{client.url} sent the manifest of other data for {cid[:12]}…")
+    return record, Papers(manifest, await client.layers(record, manifest))
+
+
+def is_worth_keeping(holding: Holding, error: Error) -> bool:
+    """Whether a dataset stays although something that lasts is wrong with it: it is, or was, complete."""
+    if holding.phase is Phase.COMPLETE:
+        return True
+    return bool(holding.infohash_v1) and not isinstance(error, VerificationFailed | Tainted)
 
 
 def is_lasting(error: Error) -> bool:
