@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from seedkeep_registrar.housekeeping import Housekeeping
+from seedkeep_registrar.replication import heartbeats
 from tests.registrar.test_audits import answer_honestly
 from tests.support.registrar import (
     Person,
@@ -298,6 +299,28 @@ async def until_waiting(registrar: RegistrarUnderTest, *people: Person) -> None:
         while not all(str(p) in registrar.context.wakeups.nodes_waiting for p in people):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
+
+
+async def test_a_flood_of_news_is_looked_at_in_one_go(
+    registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    look = heartbeats._plan
+    loop = asyncio.get_running_loop()
+
+    def counted(*arguments: Any) -> Any:
+        looks.append(loop.time())
+        return look(*arguments)
+
+    monkeypatch.setattr(heartbeats, "_plan", counted)
+    waiting = asyncio.create_task((await node(registrar, subjects=["fish"])).beat(wait=2))
+    while not registrar.context.wakeups.nodes_waiting:
+        await asyncio.sleep(0.01)
+    for _ in range(40):
+        registrar.context.wakeups.wake_all()
+        await asyncio.sleep(0.02)
+    await waiting
+    assert len(looks) <= 2 + (looks[-1] - looks[0]) / heartbeats.LOOK_AGAIN_S
 
 
 async def test_a_declined_offer_does_not_make_the_node_spin(registrar: RegistrarUnderTest) -> None:

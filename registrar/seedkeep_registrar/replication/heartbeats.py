@@ -27,6 +27,8 @@ from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
 
 MAX_WAIT_S = 60.0
+#: how often a waiting node's state is looked at, however much happens
+LOOK_AGAIN_S = 0.5
 #: leases given back in one transaction, so that a node with very many holds nobody up
 _TAKEN_BACK_AT_ONCE = 200
 
@@ -76,6 +78,7 @@ async def beat(registrar: Registrar, node: str, report: Report, *, wait: float) 
         await registrar.db.write(leases.report, settings, node, report.seen, report.claims, registrar.clock())
         while True:
             woken.clear()
+            looked = loop.time()
             plan = await registrar.db.read(_plan, registrar, node, report)
             challenges = list(plan.unanswered)
             if plan.audits_due and wakeups.is_newest(node, woken):
@@ -94,6 +97,8 @@ async def beat(registrar: Registrar, node: str, report: Report, *, wait: float) 
             if plan.next_audit is not None:
                 left = min(left, max(0.1, plan.next_audit - registrar.clock()))
             await _wait(woken, left)
+            # the first news is told at once, a flood of them in one go
+            await asyncio.sleep(min(until, looked + LOOK_AGAIN_S) - loop.time())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
