@@ -1,7 +1,8 @@
 """Registrars' keys as first seen, like SSH's ``known_hosts``: one line each, ``URL vkey``.
 
 A registrar that shows another key later is refused (see :class:`seedkeep.registrar_client.RegistrarClient`)
-until a person removes its line.
+until a person removes its line. A registrar goes by its origin as well, so that nobody gets around its
+pinned key by answering at another URL in its name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from seedkeep.core.errors import Error, InvalidInput
+from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep.registrar_client import RegistrarClient
@@ -42,18 +43,35 @@ class KnownRegistrars:
         return list(self._all())
 
     def remember(self, url: str, verifier: Verifier) -> None:
-        """Pin a key. One that is pinned already stays."""
+        """Pin a key. One that is pinned already stays.
+
+        Raises:
+            VerificationFailed: another key is pinned for this registrar, under this URL or another one of
+                its own (http instead of https, another port or address).
+        """
         line = f"{normal_url(url)} {verifier}\n"
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                if self.verifier(url) is None:
+                known = self._all()
+                for other, pinned in known.items():
+                    if other == normal_url(url) or pinned.name == verifier.name:
+                        self._hold_to(pinned, other, url, verifier)
+                if normal_url(url) not in known:
                     file.write(line)
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:
             raise Error(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def _hold_to(self, pinned: Verifier, other: str, url: str, shown: Verifier) -> None:
+        if pinned != shown:
+            raise VerificationFailed(
+                f"{url} says it is the registrar {shown.name}, but shows another key than the one it was"
+                f" known by at {other}: it was set up anew, or somebody stands in between",
+                hint=f"Ask its operator. If the new key is right, remove its line from {self._path}.",
+            )
 
     def client(
         self,

@@ -109,9 +109,9 @@ class RegistrarClient:
 
     def _check_key(self, shown: Verifier) -> None:
         if self._pinned is None:
-            self._pinned = shown
             if self._on_first_contact:
                 self._on_first_contact(shown)
+            self._pinned = shown
         elif self._pinned != shown:
             raise VerificationFailed(
                 f"the registrar {self.url} shows the key {shown.key} of {shown.name}, "

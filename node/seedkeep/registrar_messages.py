@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt
-from seedkeep.core.errors import InvalidInput, VerificationFailed
+from seedkeep.core.errors import InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.identifiers import Identifier, Kind, mint_ark
 from seedkeep.core.notes import Verifier
+from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
 from seedkeep.core.record import Dataset, Receipt, RecordBody, check_web_seed
 
@@ -112,6 +113,13 @@ def http_url(value: Any) -> str:
     return str(value)
 
 
+def _origin(public_url: str) -> str:
+    try:
+        return origin_of(public_url)
+    except UsageError as error:
+        raise InvalidInput(error.what) from error
+
+
 def is_url(value: Any, schemes: tuple[str, ...]) -> bool:
     """Whether it is an absolute URL of one of these schemes that can be handed to others."""
     if not isinstance(value, str) or len(value) > 2000 or not value.isascii() or not value.isprintable():
@@ -163,11 +171,16 @@ class RegistrarInfo:
         """
         f = _Fields(value, "the registrar's description of itself")
         vkey, origin = Verifier.parse(f.text("vkey")), f.text("origin", limit=500)
-        if vkey.name != origin:
-            raise VerificationFailed(f"the registrar {origin!r} shows a key of {vkey.name!r}")
+        public_url = http_url(f.text("public_url")).rstrip("/")
+        # Requests are signed for the public URL: were it another registrar's, that one would take them.
+        if vkey.name != origin or _origin(public_url) != origin:
+            raise VerificationFailed(
+                f"the registrar {origin!r} shows a key of {vkey.name!r} and the public URL {public_url!r},"
+                " which do not belong together"
+            )
         return cls(
             origin=origin,
-            public_url=http_url(f.text("public_url")).rstrip("/"),
+            public_url=public_url,
             vkey=vkey,
             naan=f.text("naan", limit=9),
             version=f.text("version", limit=60, default=""),

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from seedkeep.core.errors import UsageError
 from seedkeep.core.notes import Verifier
+from seedkeep.core.origin import origin_of
 from seedkeep_registrar import identity
 from seedkeep_registrar.app import make_app
 from seedkeep_registrar.changes import Changes
@@ -22,7 +23,6 @@ from seedkeep_registrar.database import open_database
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
-from seedkeep_registrar.origin import origin_of
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events

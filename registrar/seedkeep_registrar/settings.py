@@ -16,9 +16,9 @@ from typing import Any
 from seedkeep.core.errors import UsageError
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.keys import PublicKey
+from seedkeep.core.origin import origin_of
 from seedkeep.core.settings import setting
 from seedkeep_registrar.client_address import parse_networks
-from seedkeep_registrar.origin import origin_of
 from seedkeep_registrar.web_seeds.storage import Storage
 
 OPEN = "open"

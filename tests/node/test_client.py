@@ -292,6 +292,30 @@ async def test_a_registrar_with_another_key_than_before_is_refused_until_its_lin
         client()
 
 
+@pytest.mark.parametrize("name", ["its own", "the other's"])
+async def test_nobody_gets_requests_signed_for_another_registrar(
+    registrar: RegistrarUnderTest, session: aiohttp.ClientSession, tmp_path: Path, name: str
+) -> None:
+    """A registrar that names another one's public URL could pass on there what a node signs for it."""
+    known = KnownRegistrars(tmp_path / "known_registrars")
+    key, written = new_key(), 0
+    await known.client(registrar.url, key=key, session=session, now=time.time).info()
+
+    def bend(path: str, value: Any) -> Any:
+        nonlocal written
+        written += path != "/.well-known/seedkeep"
+        origin = "evil.example" if name == "its own" else value["origin"]
+        return {**value, "origin": origin, "vkey": str(Verifier(origin, new_key().public))}
+
+    async with between(registrar, bend) as url:
+        client = known.client(url, key=key, session=session, now=time.time)
+        for _ in range(2):
+            with pytest.raises(VerificationFailed, match=r"do not belong together|another key than"):
+                await client.release("0" * 64, "a release that the registrar would take for the node's own")
+    assert not written
+    assert known.urls() == [registrar.url]
+
+
 # --- faults of the network ---
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from seedkeep import keystore
 from seedkeep.config import Places, client_settings, listen_on, node_settings
-from seedkeep.core.errors import UsageError
+from seedkeep.core.errors import UsageError, VerificationFailed
 from seedkeep.core.notes import Verifier
 from seedkeep.keystore import KeyFileError
 from seedkeep.known import KnownRegistrars
@@ -57,7 +57,11 @@ def test_the_first_key_of_a_registrar_stays(tmp_path: Path) -> None:
     known = KnownRegistrars(tmp_path / "known")
     first, second = (Verifier("r.example", new_key().public) for _ in range(2))
     known.remember("https://r.example/", first)
-    known.remember("https://r.example", second)
+    known.remember("https://r.example", first)
+    # neither at its URL nor, in its name, at another one does a second key come in
+    for url in ("https://r.example", "http://r.example", "https://r.example:8443", "https://192.0.2.7"):
+        with pytest.raises(VerificationFailed, match="another key than the one it was known by"):
+            known.remember(url, second)
     assert known.verifier("https://R.example") == first
     assert known.urls() == ["https://r.example"]
     assert known.verifier("https://other.example") is None

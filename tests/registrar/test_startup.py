@@ -22,9 +22,9 @@ from sqlalchemy import create_engine, inspect
 
 from seedkeep.core.errors import InvalidInput, UsageError
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.origin import origin_of
 from seedkeep.core.settings import load
 from seedkeep_registrar.migrations import config_for, upgrade
-from seedkeep_registrar.origin import origin_of
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store.tables import metadata
 from tests.support.registrar import new_key, registrar_with, shareable
