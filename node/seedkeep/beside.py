@@ -6,6 +6,8 @@ is a pointer, not a proof: what it points to is verified like any other name.
 
 from __future__ import annotations
 
+import os
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,7 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def leave_note(folder: Path, record: Record, registrar: str) -> None:
-    """Write the note; a place that cannot be written to is no error."""
+    """Write the note; a place that cannot be written to is no error, and a file that is no note stays."""
     fields = {
         "v": 1,
         "ark": record.ark,
@@ -40,14 +42,27 @@ def leave_note(folder: Path, record: Record, registrar: str) -> None:
         "registrar": registrar,
         "name": record.dataset.name,
     }
+    place = _path(folder, record.dataset.name)
+    draft = place.with_name(f".{secrets.token_hex(8)}.seedkeep")
     with suppress(OSError):
-        _path(folder, record.dataset.name).write_bytes(jcs.dumps(fields) + b"\n")
+        if os.path.lexists(place) and _read(place) is None:
+            return
+        try:
+            # moved there, so that a link in its place is replaced and not written through
+            draft.write_bytes(jcs.dumps(fields) + b"\n")
+            draft.replace(place)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def read_note(root: Path) -> Note | None:
     """The note beside a dataset's directory or file, or None."""
+    return _read(_path(root.parent, root.name))
+
+
+def _read(place: Path) -> Note | None:
     try:
-        with _path(root.parent, root.name).open("rb") as file:
+        with place.open("rb") as file:
             fields = jcs.loads(file.read(_MOST_BYTES), limit=_MOST_BYTES)
         names = ("ark", "content_id", "registrar", "name")
         if all(isinstance(fields[n], str) for n in names):

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ _FLUSH_EACH = 500
 #: left free beyond what the files need, for directories and block rounding
 _SPARE_BYTES = 8 << 20
 _SHOWN = 5
+#: what the names of the directories that fetches work in begin with
+WORK = ".seedkeep-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,10 @@ def already_there(
     """Which of the wanted files are in place, byte for byte.
 
     Raises:
-        Refused: a differing file, or something that is no file, is in the way and ``force`` is not given.
+        Refused: a differing file, or something that is no file, is in the way and ``force`` is not given;
+            or the dataset has the name of a directory that fetches work in.
     """
+    _check_name(layout)
     present = sorted(i for i in wanted if os.path.lexists(layout.place(i)))
     if not present:
         _check_parents(layout, wanted)
@@ -207,11 +212,12 @@ def work_directory(out: Path, label: str) -> Iterator[Path]:
     """``out/.seedkeep-<label>``, held by this process alone; what is in it survives for the next time.
 
     Raises:
-        Refused: another fetch is at work there. Error: it cannot be made.
+        Refused: another fetch is at work there, or it is not this person's own. Error: it cannot be made.
     """
-    work = out / f".seedkeep-{label}"
+    work = out / f"{WORK}{label}"
     try:
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_own(work)
         lock = os.open(work / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise Error(
@@ -229,6 +235,24 @@ def work_directory(out: Path, label: str) -> Iterator[Path]:
         yield work
     finally:
         os.close(lock)
+
+
+def _check_own(work: Path) -> None:
+    """In a directory that others may write to, somebody could have laid links for us to write through."""
+    found = work.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise Refused(
+            f"{printable(str(work))} is not a directory that only you may write to",
+            hint="Somebody else may have put it there: remove it, or choose another directory with -o.",
+        )
+
+
+def _check_name(layout: Layout) -> None:
+    if layout.name.startswith(WORK):
+        raise Refused(
+            f"{printable(layout.name)} is named like the directories that fetches work in",
+            hint="It was not fetched; tell its registrar.",
+        )
 
 
 def put_in_place(layout: Layout, files: frozenset[int], work: Path, *, force: bool) -> None:

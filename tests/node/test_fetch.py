@@ -413,3 +413,68 @@ async def test_a_tainted_dataset_is_refused_with_the_reason(
         await desk.fetch(record["ark"], registrar.url)
     assert isinstance(caught.value, TaintedRecord)
     assert caught.value.reasons[0]["category"] == "court-order"
+
+
+# --- others who may write to the same directory ---
+
+
+@pytest.mark.parametrize("trick", ["a link to a directory", "a directory open to others"])
+async def test_a_working_directory_laid_by_somebody_else_is_not_written_through(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path, trick: str
+) -> None:
+    what = shareable()
+    ark = await recorded(registrar, what)
+    precious = tmp_path / "precious" / "sample"
+    precious.mkdir(parents=True)
+    (precious / "big.bin").write_bytes(b"precious")
+    work = desk.path / f"out/.seedkeep-{what.dataset().content_id[:16]}"
+    work.parent.mkdir()
+    if trick == "a link to a directory":
+        work.symlink_to(precious.parent)
+    else:
+        work.mkdir()
+        work.chmod(0o777)
+        (work / "sample").symlink_to(precious)
+    async with seeding(desk.swarm, what, tmp_path / "peer"):
+        with pytest.raises(Refused, match="only you may write to"):
+            await desk.fetch(ark, registrar.url)
+    assert {p.name: p.read_bytes() for p in precious.iterdir()} == {"big.bin": b"precious"}
+
+
+async def test_a_dataset_named_like_a_working_directory_is_refused(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    """It could bring resume data for the next fetch, which would then believe wrong bytes."""
+    other = shareable()
+    name = f".seedkeep-{other.dataset().content_id[:16]}"
+    what = shareable(
+        name, {"sample/big.bin": bytes(100_000), f"{other.dataset().content_id[:40]}.resume": b"x"}
+    )
+    ark = await recorded(registrar, what)
+    async with seeding(desk.swarm, what, tmp_path / "peer"):
+        with pytest.raises(Refused, match="fetches work in"):
+            await desk.fetch(ark, registrar.url)
+    assert not (desk.path / "out" / name).exists()
+
+
+async def test_the_note_beside_the_data_replaces_no_file_and_writes_through_no_link(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    what = shareable()
+    ark = await recorded(registrar, what)
+    note = desk.path / "out" / ".sample.seedkeep"
+    note.parent.mkdir()
+    note.write_bytes(b"a file of mine")
+    async with seeding(desk.swarm, what, tmp_path / "peer"):
+        await desk.fetch(ark, registrar.url)
+        assert note.read_bytes() == b"a file of mine"
+        note.unlink()
+        note.symlink_to(tmp_path / "nothing there")
+        await desk.fetch(ark, registrar.url)
+        assert not (tmp_path / "nothing there").exists()
+        note.unlink()
+        await desk.fetch(ark, registrar.url)
+        first = note.read_bytes()
+        await desk.fetch(ark, registrar.url)
+    assert ark.encode() in first
+    assert [p.name for p in note.parent.glob(".*.seedkeep")] == [note.name]
