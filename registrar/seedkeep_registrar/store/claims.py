@@ -233,20 +233,6 @@ def held_by_publisher(connection: Connection, node: str) -> dict[str, int]:
     return {publisher: int(total) for publisher, total in rows}
 
 
-def totals(connection: Connection, node: str) -> tuple[int, int, int]:
-    """Datasets, bytes and files of all claims of a node that count."""
-    row = connection.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(datasets.c.bytes), 0),
-            func.coalesce(func.sum(datasets.c.files), 0),
-        )
-        .select_from(claims.join(datasets, datasets.c.content_id == claims.c.content_id))
-        .where(claims.c.node == node, claims.c.state != FAILED)
-    ).one()
-    return int(row[0]), int(row[1]), int(row[2])
-
-
 def complete_counts(connection: Connection) -> dict[str, int]:
     """Complete datasets, by node."""
     rows = connection.execute(

@@ -63,11 +63,6 @@ def begin(connection: Connection, origin: str) -> None:
         )
 
 
-def origin_of(connection: Connection) -> str | None:
-    """The origin the log was begun under, or None before the first start."""
-    return connection.execute(select(log.c.origin)).scalar_one_or_none()
-
-
 def log_state(connection: Connection) -> LogState:
     """The present heads."""
     row = connection.execute(
@@ -87,14 +82,6 @@ def lock(connection: Connection) -> LogState:
 def set_taint_list(connection: Connection, version: int, sha256: str) -> None:
     """Name the taint list that the head commits to; the caller holds :func:`lock`."""
     connection.execute(update(log).values(taint_version=version, taint_list=sha256))
-
-
-def by_hash(connection: Connection, event_hash: str) -> Stored | None:
-    """One event."""
-    row = connection.execute(
-        select(events.c.position, events.c.leaf, events.c.receipt).where(events.c.hash == event_hash)
-    ).first()
-    return Stored(row.position, Event.parse(row.leaf), row.receipt) if row else None
 
 
 def head_of(connection: Connection, rid: str) -> Stored | None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from seedkeep.core.bencode import Writable, encode
 
-_IPV4 = 4
 _MAX_REASON = 300
 
 

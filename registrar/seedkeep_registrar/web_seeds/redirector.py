@@ -13,7 +13,7 @@ from typing import Literal
 
 import aiohttp
 
-from seedkeep.core.errors import InvalidInput, NotFound, Refused, UsageError
+from seedkeep.core.errors import NotFound, Refused, UsageError
 from seedkeep.core.web_seed import ObjectPlace, url_below
 from seedkeep_registrar.web_seeds.proxy import Proxied, TokenRefused, open_range
 from seedkeep_registrar.web_seeds.s3 import S3Signer
@@ -60,14 +60,6 @@ class Redirector:
             if storage.place.contains(place):
                 return storage, place
         raise NotFound(f"no storage is configured for {place}")
-
-    def can_serve(self, web_seed: str) -> bool:
-        """Whether a configured storage holds this ``s3://`` or ``swift://`` web seed."""
-        try:
-            self._find(web_seed)
-        except (InvalidInput, NotFound):
-            return False
-        return True
 
     def open_to(self, web_seed: str, steward: str) -> bool:
         """Whether a record of this steward may be served from there; plain web seeds are open to all."""
