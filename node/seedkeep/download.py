@@ -126,7 +126,11 @@ class Download:
             await self._engine.add(self._spec(road, resume))
             self._road = road
             if await self._watch(road):
-                return Brought(road.version, *self._sum(self._engine.status(road.key)))
+                brought = Brought(road.version, *self._sum(self._engine.status(road.key)))
+                # With it in there, closing the engine would write resume data: seconds for very many files.
+                self._road = None
+                await self._engine.remove(road.key)
+                return brought
             self._earlier = self._sum(self._engine.status(road.key))
             self._road = None
             await self._engine.remove(road.key)
@@ -198,7 +202,7 @@ class Download:
         hashes what is there, which finds more and costs less than fetching it again.
         """
         with suppress(Error):
-            await self._engine.save_resume(road.key)
+            await self._engine.flush(road.key)
 
     def keep_resume(self, resumes: dict[str, bytes]) -> None:
         """Write down the resume data of an orderly end; a full disk is no error: it only saves hashing."""

@@ -41,6 +41,11 @@ from seedkeep.webseeds.probe import probe
 
 T = TypeVar("T")
 
+#: so many pieces more by the v2 torrent take longer than a companion that has to be loaded somewhere first
+_MANY_PIECES = 20_000
+#: seconds between two reports of what is read through
+_TELL_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
@@ -172,7 +177,7 @@ class Fetcher:
         )
         download = Download(
             engine,
-            roads,
+            _quicker_first(roads, layout, missing),
             layout,
             work,
             missing,
@@ -289,13 +294,13 @@ class Fetcher:
         if manifest is None or not (by_name or version == 1):
             return
         total = layout.size(indexes)
-        wanted = [
-            Wanted(str(i), layout.place(i, work), layout.files[i].size)
-            for i in sorted(indexes)
-            if layout.files[i].size
-        ]
 
         def wrong(stop: threading.Event, advance: Callable[[int], None]) -> list[str]:
+            wanted = [
+                Wanted(str(i), layout.place(i, work), layout.files[i].size)
+                for i in sorted(indexes)
+                if layout.files[i].size
+            ]
             problems = []
             for got in digest_files(wanted, layout.piece_length, stop=stop, advance=advance):
                 entry = manifest.files[int(got.path)]
@@ -320,15 +325,19 @@ class Fetcher:
         self, phase: str, total: int, work: Callable[[threading.Event, Callable[[int], None]], T]
     ) -> T:
         """Run blocking reading in a thread, with progress, ending when cancelled."""
-        loop, stop, done = asyncio.get_running_loop(), threading.Event(), 0
-
-        def add(count: int) -> None:
-            nonlocal done
-            done += count
-            self.report(FetchProgress(phase, min(done, total), total))
+        loop, stop, lock = asyncio.get_running_loop(), threading.Event(), threading.Lock()
+        done, told = 0, 0.0
 
         def advance(count: int) -> None:
-            loop.call_soon_threadsafe(add, count)
+            nonlocal done, told
+            with lock:
+                done += count
+                now = time.monotonic()
+                # the loop is not to be woken for each of very many files
+                if now - told < _TELL_S and done < total:
+                    return
+                told = now
+            loop.call_soon_threadsafe(self.report, FetchProgress(phase, min(done, total), total))
 
         try:
             return await asyncio.to_thread(work, stop, advance)
@@ -352,6 +361,13 @@ def _plan(found: Resolved, contents: Contents | None, out: Path) -> tuple[Layout
     meta, data = found.torrent
     layout = Layout(meta.name, meta.files, meta.piece_length, out, None, meta.pieces)
     return layout, (Road(meta.version, meta.info_hash, data),)
+
+
+def _quicker_first(roads: tuple[Road, ...], layout: Layout, wanted: frozenset[int]) -> tuple[Road, ...]:
+    """For a tree of very many small files, the v1 companion: a v2 piece never spans files, and each costs."""
+    by_file = sum(-(-layout.files[i].size // layout.piece_length) for i in wanted)
+    end_to_end = layout.size(wanted) // layout.piece_length
+    return roads[::-1] if by_file - end_to_end > _MANY_PIECES else roads
 
 
 def _name(found: Resolved) -> str:

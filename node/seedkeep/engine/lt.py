@@ -334,6 +334,11 @@ class LibtorrentEngine:
 
     # -- resume data -----------------------------------------------------------------------------
 
+    async def flush(self, key: str) -> None:
+        torrent = self._get(key)
+        torrent.flushes += 1
+        torrent.handle.flush_cache()
+
     async def save_resume(self, key: str) -> bytes:
         torrent = self._get(key)
         data = await self._ask_resume(torrent, 0)

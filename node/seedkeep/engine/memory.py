@@ -196,6 +196,9 @@ class MemoryEngine:
                 raise torrent.failure
             await _wait(torrent)
 
+    async def flush(self, key: str) -> None:
+        self._get(key)
+
     async def save_resume(self, key: str) -> bytes:
         torrent = self._get(key)
         if not torrent.checked:

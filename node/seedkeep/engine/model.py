@@ -237,6 +237,12 @@ class Engine(Protocol):
             Error: it failed for another lasting reason, or the engine was closed.
         """
 
+    async def flush(self, key: str) -> None:
+        """Begin to write what is verified out to the system, so that a sudden end loses little.
+
+        Cheap, unlike ``save_resume`` of a large torrent. Raises NotFound.
+        """
+
     async def save_resume(self, key: str) -> bytes:
         """What lets a later ``add`` skip hashing. Holds no secrets and no redirect targets.
 

@@ -75,8 +75,10 @@ class Reactions:
                 torrent.rechecking = False
             case al.Chosen():
                 torrent.choosing = False
-            case al.Flushed() if torrent.flushing:
-                self._completed(torrent)
+            case al.Flushed():
+                torrent.flushes = max(0, torrent.flushes - 1)
+                if torrent.flushing and not torrent.flushes:
+                    self._completed(torrent)
             case al.Stopped(code=code, reason=reason, path=path):
                 if code != errno.ENOMEM:
                     self._fail(torrent, disk_failure(torrent.name, path, code, reason))
@@ -118,6 +120,7 @@ class Reactions:
             self._tend(torrent)
         elif not torrent.complete and not torrent.flushing:
             torrent.flushing = True
+            torrent.flushes += 1
             # libtorrent counts what is in its cache; readers of the files must not see holes.
             torrent.handle.flush_cache()
 
@@ -149,7 +152,7 @@ class Reactions:
     def _resync(self) -> None:
         self._subscribers.publish(Resync())
         for torrent in self._by_key.values():
-            torrent.flushing = False
+            torrent.flushing, torrent.flushes = False, 0
             self._feeder.restart(torrent)
             torrent.handle.post_status()
 

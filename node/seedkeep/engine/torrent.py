@@ -53,6 +53,7 @@ class Torrent:
     """One torrent of the session.
 
     ``rechecking``, ``choosing``: libtorrent has not confirmed a change yet, older statuses do not count.
+    ``flushes``: not yet confirmed; they are confirmed in order, so completion waits for the last of them.
     ``ready``: its disk has been checked. ``held``: its owner paused it. ``complete``: all wanted bytes are
     verified and out of libtorrent's cache.
     """
@@ -73,6 +74,7 @@ class Torrent:
     rechecking: bool = False
     choosing: bool = False
     flushing: bool = False
+    flushes: int = 0
     complete: bool = False
     failure: Error | None = None
     counters: Counters = field(default_factory=Counters)
