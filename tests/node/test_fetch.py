@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from seedkeep import download
+from seedkeep import download, fetch
 from seedkeep.core.errors import (
     NoSpace,
     NotFound,
@@ -305,6 +305,24 @@ async def test_a_peer_of_the_companion_alone_will_do_and_is_verified_by_the_v2_r
     assert right(desk.path / "out", what)
     assert result.peers_bytes == what.data.manifest.bytes
     assert any(at.phase == "verifying" for at in desk.progress)
+
+
+@pytest.mark.parametrize(("files", "version"), [(12, 1), (2, 2)])
+async def test_very_many_small_files_come_by_the_v1_companion_at_once(
+    desk: Desk,
+    registrar: RegistrarUnderTest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: int,
+    version: int,
+) -> None:
+    """Only that road is seeded, and the fetch would give up before it tried the other one."""
+    monkeypatch.setattr(fetch, "_MANY_PIECES", 10)
+    what = shareable("tree", {f"{number}.txt": b"%d" % number for number in range(files)})
+    ark = await recorded(registrar, what)
+    async with seeding(desk.swarm, what, tmp_path / "peer", version):
+        await desk.fetch(ark, registrar.url)
+    assert right(desk.path / "out", what)
 
 
 async def test_wrong_v1_pieces_in_a_record_never_put_wrong_bytes_in_place(
