@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,24 +148,33 @@ class Resolver:
         """:meth:`resolve` for a name that is parsed already."""
         failures: list[Error] = []
         absent: list[str] = []
+        # Others than these may be anybody: of their word against a dataset counts only the home's.
+        chosen = {*self._first, *self._configured, name.registrar}
+        hearsay: dict[str, TaintedRecord] = {}
         async for url in self._chain(name.registrar, name.trackers):
             client = self._client(url)
             try:
                 found = await self._ask(client, name)
-            except TaintedRecord:
-                raise
+            except TaintedRecord as error:
+                if url in chosen:
+                    raise
+                hearsay[(await client.info()).origin] = error
+                continue
             except Error as error:
-                failures.append(error)
+                if url in chosen or not isinstance(error, VerificationFailed):
+                    failures.append(error)
                 continue
             if found is not None:
-                return found
+                return _heed(found, hearsay)
             absent.append(url)
         for failure in failures:
             if isinstance(failure, VerificationFailed):
                 raise failure
         remembered = None if absent and not failures else await self._remembered(name)
         if remembered is not None:
-            return remembered
+            return _heed(remembered, hearsay)
+        if hearsay:
+            raise next(iter(hearsay.values()))
         if absent:
             silent = f"; {len(failures)} more could not be asked" if failures else ""
             raise NotFound(
@@ -313,6 +322,14 @@ class Resolver:
         with suppress(Error):
             return [normal_url(u) for u in (await self._client(url).info()).peers]
         return []
+
+
+def _heed(found: Resolved, told: Mapping[str, TaintedRecord]) -> Resolved:
+    """``found``, unless the registrar that recorded it is among those that say it is tainted."""
+    home = found.record.event.home if found.record else ""
+    if home in told:
+        raise told[home]
+    return found
 
 
 def _registrars_of(trackers: Sequence[str]) -> list[str]:

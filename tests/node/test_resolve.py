@@ -22,6 +22,7 @@ from seedkeep.core.errors import (
 )
 from seedkeep.core.identifiers import Kind
 from seedkeep.core.metainfo import magnet_v2, torrent_v2
+from seedkeep.registrar_http import TaintedRecord
 from seedkeep.resolve import MAX_TORRENT_BYTES, parse_name
 from tests.node.test_client import between
 from tests.support.desk import Desk
@@ -250,3 +251,48 @@ def test_names_are_read_in_every_form() -> None:
         assert parse_name(text).kind is Kind.CONTENT_ID
     with pytest.raises(UsageError):
         parse_name("my favourite dataset")
+
+
+async def test_a_stranger_in_the_network_cannot_talk_a_dataset_away(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    """Neighbours, and registrars that others name, may be anybody."""
+    record = await registrar.person().register(shareable())
+    await desk.resolver(registrar.url).resolve(record["ark"])
+    async with start_registrar(tmp_path / "stranger", listen="127.0.0.1:0") as stranger:
+        await stranger.person().register(shareable())
+        await stranger.curator.taint(f"content:{record['content_id']}")
+
+        async def neighbours() -> list[str]:
+            return [stranger.url, registrar.url]
+
+        found = await desk.resolver(neighbours=neighbours).resolve(record["content_id"])
+        assert found.registrar == registrar.url
+        # its own curators' word binds
+        await registrar.curator.taint(f"content:{record['content_id']}")
+        with pytest.raises(TaintedRecord):
+            await desk.resolver(neighbours=neighbours).resolve(record["content_id"])
+        # and when the person chose to ask the stranger, so does the stranger's
+        with pytest.raises(TaintedRecord):
+            await desk.resolver(stranger.url).resolve(record["content_id"])
+
+
+async def test_a_stranger_who_answers_with_something_else_does_not_hide_what_is_remembered(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    mine, other = [await registrar.person().register(shareable(name)) for name in ("a", "b")]
+    await desk.resolver(registrar.url).resolve(mine["ark"])
+    true = (await registrar.person().get(f"/api/v1/records/{other['rid']}")).json
+
+    def bend(path: str, value: Any) -> Any:
+        return true if path.startswith("/api/v1/records/") else value
+
+    async with between(registrar, bend) as stranger:
+
+        async def neighbours() -> list[str]:
+            return [stranger]
+
+        found = await desk.resolver(neighbours=neighbours).resolve(mine["ark"])
+    assert found.record is not None
+    assert found.record.rid == mine["rid"]
+    assert found.client is None
