@@ -88,15 +88,18 @@ def _make(settings: NodeSettings) -> None:
 
 
 async def _registrars(settings: NodeSettings, known: KnownRegistrars) -> list[str]:
-    """Configured ones, or those on the local network, or those served before."""
+    """Configured ones, or those served before, or, the first time, those on the local network.
+
+    Registrars can have everything removed from a node: none comes in later just by being in its network.
+    """
     if settings.registrars:
         return list(dict.fromkeys(settings.registrars))
+    if served := await asyncio.to_thread(known.urls):
+        return served
     if settings.zeroconf:
         found = await browse("registrar", seconds=LOOK_FOR_REGISTRARS_S)
         if found:
             return list(dict.fromkeys(n.url for n in found))
-    if served := await asyncio.to_thread(known.urls):
-        return served
     raise UsageError(
         "no registrar is known to serve",
         hint="Name one with --registrar URL, or set registrars in node.toml.",
