@@ -12,14 +12,17 @@ import pytest
 
 from seedkeep.core.errors import Error, HostileMetainfo, InvalidInput, NoSpace
 from seedkeep.core.httpsig import Unauthenticated
+from seedkeep.core.placement import footprint
 from seedkeep.engine.memory import MemoryEngine
 from seedkeep.engine.model import TorrentSpec
 from seedkeep.registrar_http import NotAnAnswer
 from seedkeep.registrar_messages import Offer
+from seedkeep.storage.documents import Documents
 from seedkeep.storage.model import Phase
 from seedkeep.storage.service import StorageManager
 from seedkeep.storage.state import State
-from tests.support.registrar_simulator import SimulatedClient
+from tests.support.datasets import dataset_of
+from tests.support.registrar_simulator import SimulatedClient, pieces_of
 from tests.support.storage import QUICK, World, files_of, held, is_whole, random_dataset
 
 SMALL = random_dataset("small", [40_000, 0, 70_000])
@@ -258,3 +261,75 @@ async def test_problems_are_bounded_and_the_newest_stay(world: World) -> None:
         texts = node.problems.texts()
         assert len(texts) <= 200
         assert texts[-1] == "dataset 4999 was given up"
+
+
+# --- nothing outside of the data directory, and nothing beyond the pledge ---
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder", "the whole dataset"])
+async def test_a_repair_writes_through_no_link_in_the_data_directory(world: World, what: str) -> None:
+    """An operator has moved something away and put a link there: the engine would write where it leads."""
+    await world.share(SMALL)
+    async with world.node("a") as node:
+        await world.until(lambda: held(node))
+        folder = node.layout.save_path(CID)
+    place = {
+        "a file": folder / "small/part-0/file-0.bin",
+        "a folder": folder / "small/part-0",
+        "the whole dataset": folder,
+    }[what]
+    outside = world.path / "outside"
+    place.rename(outside)
+    place.symlink_to(outside)
+    for path in [outside, *outside.rglob("*")]:
+        if path.is_file():
+            path.write_bytes(b"mine now")
+    async with world.node("a") as node:
+        await world.until(lambda: held(node) and is_whole(node.layout.root, SMALL))
+        await world.until(lambda: node.engine.statuses() and node.engine.status(CID).state == "seeding")
+    assert not place.is_symlink()
+    assert all(p.read_bytes() == b"mine now" for p in [outside, *outside.rglob("*")] if p.is_file())
+
+
+async def test_lists_that_a_crash_left_without_their_folder_are_swept(world: World) -> None:
+    async with world.node("a"):
+        pass
+    (world.path / "a" / "shared" / f"{CID}.layers").write_bytes(b"x" * 100_000)
+    (world.path / "a" / "shared" / f"{CID}.manifest.new").write_bytes(b"x")
+    async with world.node("a") as node:
+        assert list((node.layout.root / "shared").iterdir()) == []
+
+
+async def test_what_is_asked_for_at_the_same_time_is_given_room_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's lists, and an offer, each fit into what is free; both do not."""
+    many = dataset_of("lists", {f"{i:05}": b"x" for i in range(6000)})
+    manifest, pieces = many.manifest.encode(), pieces_of(many)
+    root = many.write(tmp_path)
+    original, begun, go_on = Documents.store_shared, asyncio.Event(), asyncio.Event()
+
+    async def slowly(self: Documents, *arguments: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await original(self, *arguments)
+
+    monkeypatch.setattr(Documents, "store_shared", slowly)
+    async with world.node("a") as node:
+        await node.drain()
+        await world.until(lambda: node.taints.version(world.registrar.url))
+        account = node.pledge.account()
+        need = footprint(len(manifest), 1)
+        node.pledge.limit = account.used + account.reserved + need + 100_000
+        offer = Offer(CID, "0" * 64, len(manifest), 1)
+        seeding = asyncio.create_task(
+            node.shared.seed(root, manifest=manifest, layers=many.layers, pieces=pieces)
+        )
+        await asyncio.wait_for(begun.wait(), 20)
+        taking = asyncio.create_task(node.manager.offered(world.registrar.url, [offer]))
+        await asyncio.wait([taking], timeout=0.5)
+        go_on.set()
+        assert await taking == 0
+        await seeding
+        await asyncio.to_thread(node.pledge.measure)
+        assert node.pledge.account().free >= 0

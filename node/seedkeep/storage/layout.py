@@ -184,13 +184,22 @@ class Layout:
         return self.root / "taints" / _checked(sha256)
 
     def prepare(self, content_id: str) -> None:
-        """Make the folder for a dataset's files.
+        """Make the folder for a dataset's files; symbolic links in it go, not what they lead to.
+
+        The engine follows links: it would write, and count, what lies outside of the data directory.
 
         Raises:
             NoSpace, Error.
         """
+        folder = self.save_path(content_id)
         try:
-            self.save_path(content_id).mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink():
+                folder.unlink()
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for inner, folders, files in os.walk(folder):
+                for path in (Path(inner, name) for name in (*folders, *files)):
+                    if path.is_symlink():
+                        path.unlink()
         except OSError as error:
             kind = NoSpace if error.errno in NO_SPACE else Error
             raise kind(
@@ -239,6 +248,12 @@ class Layout:
         """Forget the documents of a folder that was seeded in place; the folder itself is not touched."""
         for kind in DOCUMENTS:
             self.shared_document(content_id, kind).unlink(missing_ok=True)
+
+    def sweep_shared(self, known: frozenset[str]) -> None:
+        """Remove the documents of all folders but the ``known`` ones."""
+        for path in (self.root / "shared").iterdir():
+            if path.name[:64] not in known:
+                path.unlink(missing_ok=True)
 
     def taken_by(self, content_id: str) -> int:
         """Allocated bytes of one dataset with its documents."""

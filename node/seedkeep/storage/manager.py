@@ -192,7 +192,7 @@ class Manager:
 
     async def _reserve(self, registrar: str, offer: Offer) -> bool:
         need = footprint(offer.bytes, offer.files)
-        async with self.way.reserving:
+        async with self._rooms.pledge.turn:
             try:
                 await asyncio.to_thread(self._rooms.pledge.require, need, f"dataset {offer.content_id[:12]}…")
             except NoSpace as error:

@@ -12,6 +12,7 @@ a reservation is durable before the first byte of a dataset is written, the sum 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,8 @@ class Pledge:
         self._holdings = holdings
         self._overhead = 0
         self.strangers: tuple[str, ...] = ()
+        #: held from :meth:`require` until what was asked for is reserved or written, so that it is given once
+        self.turn = asyncio.Lock()
 
     def measure(self) -> None:
         """Look at the disk again. Blocks.

@@ -33,7 +33,8 @@ class SharedFolders:
         self._infohashes: dict[str, str] = {}
 
     async def restore(self) -> None:
-        """Go on seeding after a start."""
+        """Go on seeding after a start; lists that a crash has left without their folder go."""
+        await asyncio.to_thread(self._rooms.layout.sweep_shared, frozenset(self._rooms.state.shared))
         for folder in list(self._rooms.state.shared.values()):
             with contextlib.suppress(Error):
                 await self._seed(folder)
@@ -73,8 +74,9 @@ class SharedFolders:
         if any(size != file.size for (size, _), file in zip(stamps, found.files, strict=True)):
             raise UsageError(f"files in {root} have other sizes than the manifest says")
         size = len(manifest) + len(layers) + len(pieces) + 5 * 4096
-        await asyncio.to_thread(self._rooms.pledge.require, size, f"the lists of {found.name}")
-        await self._rooms.documents.store_shared(cid, Papers(found, layers), pieces)
+        async with self._rooms.pledge.turn:
+            await asyncio.to_thread(self._rooms.pledge.require, size, f"the lists of {found.name}")
+            await self._rooms.documents.store_shared(cid, Papers(found, layers), pieces)
         folder = SharedFolder(cid, save_path, stamps, rid, tuple(trackers), tuple(web_seeds))
         await self._rooms.state.put_shared(folder)
         await self._seed(folder)

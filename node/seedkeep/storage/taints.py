@@ -142,8 +142,10 @@ class Taints:
         try:
             if data is not None or not place.exists():
                 kept = trusted.dump()[1] if data is None else data
-                await asyncio.to_thread(self._pledge.require, len(kept) + 8192, f"the taint list of {url}")
-                await asyncio.to_thread(write_durably, place, kept)
+                async with self._pledge.turn:
+                    size = len(kept) + 8192
+                    await asyncio.to_thread(self._pledge.require, size, f"the taint list of {url}")
+                    await asyncio.to_thread(write_durably, place, kept)
         except NoSpace as error:
             # It is obeyed all the same; only a restart would have to fetch it again.
             self._problems.tell(f"taints of {url}", f"A taint list cannot be stored: {error}")

@@ -37,8 +37,6 @@ class Way:
         self._loading = asyncio.Semaphore(16)
         self._wrong: dict[str, int] = {}
         self._resume_limits: dict[str, int] = {}
-        #: held while room is looked for and taken, so that no two reservations share it
-        self.reserving = asyncio.Lock()
         #: datasets that wait for a source; they do not keep others from being fetched
         self.stalled: set[str] = set()
 
@@ -89,7 +87,7 @@ class Way:
         record, papers = await _ask(client, claim)
         manifest = papers.manifest
         whole = await asyncio.to_thread(rooms.layout.footprint, manifest)
-        async with self.reserving:
+        async with rooms.pledge.turn:
             if whole > holding.reserved:
                 await asyncio.to_thread(
                     rooms.pledge.require, whole, manifest.name, instead_of=holding.reserved
@@ -97,7 +95,6 @@ class Way:
             await rooms.state.amend(cid, reserved=whole, bytes=manifest.bytes, files=len(manifest.files))
         await rooms.documents.store(cid, papers)
         self._refuse_tainted(claim, manifest)
-        await asyncio.to_thread(rooms.layout.prepare, cid)
         trackers = (*record.trackers, *(await client.info()).trackers)
         sources = replace(claim, trackers=tuple(dict.fromkeys(trackers)), web_seeds=record.web_seeds)
         await rooms.state.move(
@@ -129,6 +126,7 @@ class Way:
         papers = await self._load(holding)
         # After a repair they are computed anew; until then nobody may have two of them on the disk.
         await asyncio.to_thread(rooms.layout.document(cid, "pieces").unlink, missing_ok=True)
+        await asyncio.to_thread(rooms.layout.prepare, cid)
         whole = await asyncio.to_thread(rooms.layout.footprint, papers.manifest)
         # A repair has only the room that the complete dataset was measured to take.
         roomy = holding.reserved >= whole
