@@ -124,10 +124,10 @@ async def test_a_cancelled_unit_that_has_not_begun_is_left_out(db: Database) -> 
     second = asyncio.create_task(db.write(add, 1))
     await asyncio.sleep(0)  # it is queued then
     second.cancel()
-    gate.set()
-    await first
     with pytest.raises(asyncio.CancelledError):
         await second
+    gate.set()
+    await first
     assert await db.read(count) == 0
 
 
