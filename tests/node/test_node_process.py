@@ -38,7 +38,7 @@ async def test_a_registrar_that_turns_up_in_the_network_later_is_not_served_unas
 
 
 async def test_without_any_registrar_it_says_how_to_name_one(tmp_path: Path) -> None:
+    settings = NodeSettings(data=tmp_path, zeroconf=False)
     with pytest.raises(UsageError, match="no registrar") as caught:
-        settings = NodeSettings(data=tmp_path, zeroconf=False)
         await node_process._registrars(settings, KnownRegistrars(tmp_path / "known_registrars"))
     assert "--registrar" in caught.value.hint

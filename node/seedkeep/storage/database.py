@@ -253,11 +253,14 @@ def _put_claim(claim: Claim) -> tuple[str, tuple[Any, ...]]:
 
 
 def _put_letter(letter: Letter) -> tuple[str, tuple[Any, ...]]:
+    insert = "INSERT INTO outbox (registrar, errand, content_id, fields)"
     values = letter.registrar, letter.errand.value, letter.content_id, json.dumps(dict(letter.fields))
-    # What waits there already needs not be said twice, however often it happens.
+    if letter.errand is not Errand.WEB_SEED:
+        return f"{insert} VALUES (?, ?, ?, ?)", values
+    # A web seed lies at every try: what waits to be told already needs not be told twice.
+    same = "registrar = ?1 AND errand = ?2 AND content_id = ?3 AND fields = ?4"
     return (
-        "INSERT INTO outbox (registrar, errand, content_id, fields) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
-        " (SELECT 1 FROM outbox WHERE registrar = ?1 AND errand = ?2 AND content_id = ?3 AND fields = ?4)",
+        f"{insert} SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE {same})",  # noqa: S608
         values,
     )
 
