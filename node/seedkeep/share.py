@@ -43,6 +43,8 @@ from seedkeep.webseeds.upload import UploadProgress, upload
 
 #: how often the registrar is asked for copies: half its heartbeat, within these seconds
 _SOONEST_S, _LATEST_S = 0.5, 10.0
+#: how often the tracker is told that the bytes are here, while nobody takes them: it may have been restarted
+_ANNOUNCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +298,22 @@ class Sharer:
                     raise Error(failed[0], hint="Share it again: what is in the registrar stays there.")
                 return sum(s.uploaded for s in now), sum(s.up_rate for s in now), sum(s.peers for s in now)
 
-            yield sent
+            announcing = asyncio.create_task(_announce_while_alone(engine))
+            try:
+                yield sent
+            finally:
+                announcing.cancel()
+                await asyncio.gather(announcing, return_exceptions=True)
         finally:
             await engine.close()
+
+
+async def _announce_while_alone(engine: Engine) -> None:
+    """Tell the tracker again and again as long as no peer has come; runs until cancelled."""
+    while True:
+        await asyncio.sleep(_ANNOUNCE_S)
+        if not any(status.peers for status in engine.statuses()):
+            await engine.announce_all()
 
 
 async def prepare(

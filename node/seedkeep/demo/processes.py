@@ -130,9 +130,10 @@ class Child:
     async def wait(self) -> int:
         """Its exit code, when it has ended."""
         # a waiting thread for each child would use up the loop's few
-        while (code := self._process.poll()) is None:
+        while True:
+            if (code := self._process.poll()) is not None:
+                return code
             await asyncio.sleep(_POLL_SECONDS)
-        return code
 
     def output(self) -> dict[str, Any]:
         """The first JSON object on its standard output; empty as long as there is none."""

@@ -46,6 +46,9 @@ MASK = (
     | lt.alert_category.piece_progress
 )
 
+#: so that a node of many torrents does not fall upon its tracker
+_ANNOUNCES_A_SECOND = 100
+
 
 def libtorrent_engine(settings: EngineSettings) -> Engine:
     """An engine that talks to the BitTorrent network. Nothing happens before ``start``."""
@@ -304,6 +307,11 @@ class LibtorrentEngine:
 
     async def connect(self, key: str, host: str, port: int) -> None:
         self._get(key).handle.connect_peer((_address(host), port))
+
+    async def announce_all(self) -> None:
+        at_once = int(lt.reannounce_flags_t.ignore_min_interval)
+        for number, torrent in enumerate(self._reactions.torrents()):
+            torrent.handle.force_reannounce(number // _ANNOUNCES_A_SECOND, -1, at_once)
 
     def events(self) -> AsyncIterator[EngineEvent]:
         return self._subscribers.subscribe()

@@ -237,6 +237,10 @@ class MemoryEngine:
     async def connect(self, key: str, host: str, port: int) -> None:
         self._get(key)
 
+    async def announce_all(self) -> None:
+        """The swarm of this engine forgets nobody."""
+        self._running()
+
     def events(self) -> AsyncIterator[EngineEvent]:
         return self._subscribers.subscribe()
 

@@ -273,6 +273,13 @@ class Engine(Protocol):
     async def connect(self, key: str, host: str, port: int) -> None:
         """Try one peer (IP address); says nothing about success. Raises NotFound, InvalidInput."""
 
+    async def announce_all(self) -> None:
+        """Tell the trackers of all torrents now, however recently they were told.
+
+        For a tracker that may have forgotten its peers, as one does that was started again. Many torrents
+        are told one after the other, some 100 a second.
+        """
+
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything that happens from this call on (not from the first ``anext``), until ``close``.
 

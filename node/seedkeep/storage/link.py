@@ -93,6 +93,8 @@ class Link:
             began = time.monotonic()
             try:
                 interval = await self._introduce()
+                # whatever broke the link may have made the registrar's tracker forget its peers
+                await self._rooms.engine.announce_all()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._beats(interval))
                     group.create_task(self._letters())
