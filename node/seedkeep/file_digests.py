@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -81,8 +82,9 @@ def digest_file(
     except OSError as error:
         return FileDigests(file.path, f"cannot be read: {error.strerror}")
     try:
-        if (size := os.fstat(fd).st_size) != file.size or not file.place.is_file():
-            return FileDigests(file.path, f"has {size} bytes instead of {file.size}")
+        found = os.fstat(fd)
+        if found.st_size != file.size or not stat.S_ISREG(found.st_mode):
+            return FileDigests(file.path, f"has {found.st_size} bytes instead of {file.size}")
         buffer = memoryview(bytearray(min(_READ, max(file.size, 1))))
         at = 0
         while at < file.size:

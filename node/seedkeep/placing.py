@@ -114,6 +114,9 @@ def already_there(
             or the dataset has the name of a directory that fetches work in.
     """
     _check_name(layout)
+    if not os.path.lexists(layout.out / layout.name) and layout.out.is_dir():
+        # nothing to look through, which takes long for very many files
+        return frozenset()
     present = sorted(i for i in wanted if os.path.lexists(layout.place(i)))
     if not present:
         _check_parents(layout, wanted)
@@ -191,7 +194,8 @@ def check_room(layout: Layout, missing: frozenset[int], work: Path) -> None:
         NoSpace: the disk of ``work`` cannot take the missing files.
     """
     needed = layout.size(missing) + _SPARE_BYTES
-    there = sum(_allocated(layout.place(i, work)) for i in missing)
+    begun = os.path.lexists(work / layout.name)
+    there = sum(_allocated(layout.place(i, work)) for i in missing) if begun else 0
     free = shutil.disk_usage(work).free
     if needed - there > free:
         raise NoSpace(
