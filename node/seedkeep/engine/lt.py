@@ -27,6 +27,7 @@ from seedkeep.engine.reactions import Reactions
 from seedkeep.engine.session_settings import choose_ports, session_settings
 from seedkeep.engine.subscribers import Subscribers
 from seedkeep.engine.torrent import Torrent
+from seedkeep.engine.waiting import to_the_end, wait_in
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class LibtorrentEngine:
             if torrent is not None:
                 await self._renew_spec(torrent, spec)
                 return
-            await _to_the_end(self._take_on(spec, await self._loaded(spec)))
+            await to_the_end(self._take_on(spec, await self._loaded(spec)))
 
     async def _take_on(self, spec: TorrentSpec, params: Any) -> None:
         answer: asyncio.Future[al.Added] = asyncio.get_running_loop().create_future()
@@ -243,7 +244,7 @@ class LibtorrentEngine:
             if torrent is None:
                 return
             torrent.release(NotFound(f"{torrent.name!r} was removed."))
-            await _to_the_end(self._let_go(torrent))
+            await to_the_end(self._let_go(torrent))
 
     async def _let_go(self, torrent: Torrent) -> None:
         await self._feeder.stop(torrent)
@@ -270,7 +271,7 @@ class LibtorrentEngine:
         if torrent.failure is not None:
             raise torrent.failure
         if not torrent.complete:
-            await _wait_in(torrent.done_waiters)
+            await wait_in(torrent.done_waiters)
 
     async def pause(self, key: str) -> None:
         torrent = self._get(key)
@@ -303,7 +304,7 @@ class LibtorrentEngine:
         torrent.handle.force_recheck()
         # A paused torrent is never checked; stop_when_ready pauses it again, and so lets us see the result.
         torrent.handle.resume()
-        await _wait_in(torrent.check_waiters)
+        await wait_in(torrent.check_waiters)
 
     async def connect(self, key: str, host: str, port: int) -> None:
         self._get(key).handle.connect_peer((_address(host), port))
@@ -422,28 +423,6 @@ class LibtorrentEngine:
 def _answer(waiter: asyncio.Future[Any] | None, value: object) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(value)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Finish what libtorrent does in any case before a cancellation counts; nothing is lost track of."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
-
-
-async def _wait_in(waiters: set[asyncio.Future[None]]) -> None:
-    """Wait as one of many; forget it however the wait ends."""
-    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    waiters.add(waiter)
-    try:
-        await waiter
-    finally:
-        waiters.discard(waiter)
 
 
 def _encode_resume(params: Any) -> bytes:
