@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from seedkeep.core.errors import Error, NoSpace, NotFound, Refused
+from seedkeep.core.errors import Error, NoSpace, NotFound, Refused, UsageError
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import MetaFile
-from seedkeep.core.paths import printable
+from seedkeep.core.paths import is_utf8, printable
 from seedkeep.core.units import print_size
 from seedkeep.file_digests import Wanted, digest_files, enter_pieces
 from seedkeep.ingest.plan import PieceTable
@@ -112,8 +112,9 @@ def already_there(
     Raises:
         Refused: a differing file, or something that is no file, is in the way and ``force`` is not given;
             or the dataset has the name of a directory that fetches work in.
+        UsageError: the directory's name is not UTF-8.
     """
-    _check_name(layout)
+    _check_names(layout)
     if not os.path.lexists(layout.out / layout.name) and layout.out.is_dir():
         # nothing to look through, which takes long for very many files
         return frozenset()
@@ -251,7 +252,12 @@ def _check_own(work: Path) -> None:
         )
 
 
-def _check_name(layout: Layout) -> None:
+def _check_names(layout: Layout) -> None:
+    if not is_utf8(str(layout.out)):
+        raise UsageError(
+            f"the name of {printable(str(layout.out))} is not UTF-8, which libtorrent cannot write to",
+            hint="Rename it, or choose another directory with -o.",
+        )
     if layout.name.startswith(WORK):
         raise Refused(
             f"{printable(layout.name)} is named like the directories that fetches work in",

@@ -33,6 +33,7 @@ from seedkeep.core.metainfo import (
     torrent_v1,
     torrent_v2,
 )
+from seedkeep.core.paths import is_utf8
 from seedkeep.core.record import Dataset, Metadata, RecordBody, check_web_seed, parse_metadata
 from seedkeep.engine.model import Engine, EngineSettings, TorrentSpec
 from seedkeep.ingest.run import Ingested, Progress, ingest
@@ -232,8 +233,9 @@ class Sharer:
     async def hand_over(self, prepared: Prepared, record: Record) -> bool:
         """Let the local node seed the folder; False when none runs."""
         ingested = prepared.ingested
-        if self.local_node is None or ingested.root.name != ingested.manifest.name:
-            # a node seeds a folder under its own name only
+        nameable = ingested.root.name == ingested.manifest.name and is_utf8(str(ingested.root))
+        if self.local_node is None or not nameable:
+            # a node seeds a folder under its own name only, and that has to be UTF-8 from the root on
             return False
         try:
             await self.local_node(ingested, record)
@@ -379,7 +381,7 @@ async def _check_seed(session: aiohttp.ClientSession, url: str, ingested: Ingest
 def _folder_with(ingested: Ingested, aside: Path) -> Path:
     """A folder in which the shared files are found under the dataset's name."""
     name = ingested.manifest.name
-    if ingested.root.name == name:
+    if ingested.root.name == name and is_utf8(str(ingested.root)):
         return ingested.root.parent
     mark = hashlib.sha256(str(ingested.root).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     link = aside / mark / name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from seedkeep.core.errors import (
     VerificationFailed,
 )
 from seedkeep.core.record import Metadata
+from seedkeep.engine.lt import libtorrent_engine
 from seedkeep.engine.memory import MemoryEngine
 from seedkeep.fetch import FetchRequest
 from seedkeep.ingest.run import Progress
@@ -276,3 +278,46 @@ async def test_a_file_that_the_sharer_edits_before_the_seeding_begins_is_not_put
             await asyncio.wait_for(sharer.keep_until_copied(prepared, record, 1), 20)
     assert edited.read_bytes() == b"my new version"
     assert not removed.exists()
+
+
+async def test_a_folder_below_a_name_that_is_not_utf8_is_seeded_from_here(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    what = shareable()
+    home = tmp_path / os.fsdecode(b"M\xfcller")
+    home.mkdir()
+    prepared = await read(desk, what.data.write(home))
+
+    async def node(ingested: object, record: object) -> None:
+        raise AssertionError("a node cannot be told of it")
+
+    sharer = desk.sharer(registrar.url, node)
+    record = await sharer.register(prepared)
+    seeds = asyncio.ensure_future(sharer.keep_until_copied(prepared, record, 1))
+    result = await desk.fetch(record.ark, registrar.url)
+    seeds.cancel()
+    await asyncio.gather(seeds, return_exceptions=True)
+    assert right(result.path.parent, what)
+    with pytest.raises(UsageError, match="not UTF-8"):
+        await desk.fetch(record.ark, registrar.url, request=FetchRequest(home / "out"))
+
+
+async def test_a_folder_below_a_name_that_is_not_utf8_can_be_given_to_libtorrent(
+    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    what = shareable()
+    home = tmp_path / os.fsdecode(b"M\xfcller")
+    home.mkdir()
+    prepared = await read(desk, what.data.write(home))
+    started = asyncio.Event()
+    desk.on_progress = lambda at: started.set() if isinstance(at, Seeding) else None
+    settings = dataclasses.replace(desk.settings, listen="127.0.0.1")
+    sharer = dataclasses.replace(desk.sharer(registrar.url), engine=libtorrent_engine, settings=settings)
+    record = await sharer.register(prepared)
+    seeds = asyncio.ensure_future(sharer.keep_until_copied(prepared, record, 1))
+    waiting = asyncio.ensure_future(started.wait())
+    await asyncio.wait([seeds, waiting], timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    assert not seeds.done(), seeds.exception()
+    seeds.cancel()
+    await asyncio.gather(seeds, waiting, return_exceptions=True)
+    assert started.is_set()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seedkeep.core.errors import Error, InvalidInput
+from seedkeep.core.errors import Error, InvalidInput, UsageError
 from seedkeep.storage.layout import Layout, allocated, open_below, write_durably
 from tests.support.datasets import dataset_of
 from tests.support.registrar_simulator import pieces_of
@@ -104,3 +104,9 @@ def test_allocated_counts_blocks_not_lengths(tmp_path: Path) -> None:
         file.truncate(10**9)
     assert allocated(sparse) < 10**6
     assert allocated(tmp_path / "missing") == 0
+
+
+def test_a_data_directory_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not UTF-8"):
+        Layout(tmp_path / os.fsdecode(b"M\xfcller"))
+    assert list(tmp_path.iterdir()) == []

@@ -43,6 +43,15 @@ def printable(name: str) -> str:
     return shown if len(shown) <= 160 else f"{shown[:120]}…{shown[-20:]} ({len(name):,} characters)"
 
 
+def is_utf8(path: str) -> bool:
+    """Whether a path on this machine, as Python reads it, is UTF-8; libtorrent, JSON and SQLite need that."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def torrent_order(path: str) -> bytes:
     """Sort key of a checked path: the order of BEP 52's file tree (bytes of each part, depth first)."""
     # NUL sorts below everything else and is in no checked name.

@@ -26,9 +26,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from seedkeep.core.errors import Error, InvalidInput, NoSpace
+from seedkeep.core.errors import Error, InvalidInput, NoSpace, UsageError
 from seedkeep.core.manifest import FileEntry, Manifest
 from seedkeep.core.metainfo import layers_length
+from seedkeep.core.paths import is_utf8, printable
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 #: the documents beside a dataset's files
@@ -125,10 +126,13 @@ class Layout:
         root: the data directory; made, for its owner only, when it is not there.
 
     Raises:
-        Error: it cannot be made, or is not a directory.
+        UsageError: its name is not UTF-8. Error: it cannot be made, or is not a directory.
     """
 
     def __init__(self, root: Path) -> None:
+        if not is_utf8(str(root.absolute())):
+            hint = "Rename it, or choose another one with --data."
+            raise UsageError(f"the name of {printable(str(root))} is not UTF-8", hint=hint)
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root = root.resolve(strict=True)
