@@ -62,7 +62,7 @@ async def test_a_dataset_page_says_what_it_is_and_how_to_get_it(home: House) -> 
         assert "Phage lambda, &lt;b&gt;whole&lt;/b&gt; &amp; annotated" in page
         assert "U+202E" in page
         assert "\u202e" not in text
-        for said in ("Okafor, Ngozi", "virology", "All of it.", f"seedkeep fetch {record['ark']}"):
+        for said in ("Okafor, Ngozi", "virology", "All of it.", f"seedkeep fetch {record['landing_page']}"):
             assert said in text
         plain = text.replace("<wbr>", "")
         for name in (record["content_id"], record["infohash_v1"], record["rid"], record["magnet"]):

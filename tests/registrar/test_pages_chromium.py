@@ -89,7 +89,7 @@ async def test_a_page_reads_the_same_without_scripts(tab: Tab, server: TestServe
     with_scripts = await tab.evaluate("document.body.innerText")
     await tab.open(url, scripts=False)
     assert await tab.evaluate("document.body.innerText") == with_scripts
-    assert "seedkeep fetch ark:/" in with_scripts
+    assert "seedkeep fetch http" in with_scripts
 
 
 async def test_nothing_a_name_says_becomes_part_of_the_page(tab: Tab, server: TestServer) -> None:
