@@ -3,9 +3,9 @@
     sudo python -m tests.bench.fetch [--size 1GB] [--runs 3]
 
 Everything runs on one machine in a private network namespace; seed and downloader share the cores. One
-``seedkeep share`` process seeds both torrents for every downloader; the web server is nginx. Times are of whole
-processes for ``seedkeep fetch`` (start of Python and resolving the name included) and aria2c, from adding the torrent
-for Transmission and libtorrent. Set TMPDIR to a tmpfs to leave the disk out.
+``seedkeep share`` process seeds both torrents for every downloader; the web server is nginx. Times are of
+whole processes for ``seedkeep fetch`` (start of Python and resolving the name included) and aria2c, from
+adding the torrent for Transmission and libtorrent. Set TMPDIR to a tmpfs to leave the disk out.
 """
 
 from __future__ import annotations
