@@ -141,8 +141,8 @@ class RegistrarClient:
 
     async def _record_of(self, rid: str, *, content_id: str = "") -> Record:
         info = await self.info()
-        document = (await self._http.get(f"/api/v1/records/{quote(rid, safe='')}")).json()
-        record = Record.parse(document, info.vkey)
+        answer = await self._http.get(f"/api/v1/records/{quote(rid, safe='')}")
+        record = await answer.read(lambda document: Record.parse(document, info.vkey))
         if record.rid != rid or content_id not in ("", record.content_id):
             raise VerificationFailed(f"{self.url} answered with another record than {rid[:12]}…")
         return record
@@ -244,9 +244,9 @@ class RegistrarClient:
     async def heartbeat(self, report: Report, *, wait: float = 0.0) -> Heartbeat:
         """Report and be told; the answer may be held back up to ``wait`` seconds (60 at most)."""
         wait = min(max(wait, 0.0), MAX_WAIT_S)
-        return Heartbeat.parse(
-            await self._post(f"/api/v1/heartbeat?wait={wait:g}", report.fields(), wait=wait)
-        )
+        base, path = (await self.info()).public_url, f"/api/v1/heartbeat?wait={wait:g}"
+        answer = await self._http.post(base, path, report.fields(), wait=wait)
+        return await answer.read(Heartbeat.parse)
 
     async def claim(self, content_id: str) -> Lease:
         """Take on a dataset.

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -37,12 +37,15 @@ from seedkeep.core.httpsig import Unauthenticated, sign_request
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.paths import printable
 
+T = TypeVar("T")
 MAX_JSON_BYTES = 32 * 1024 * 1024
 CONNECT_S = 10.0
 SILENCE_S = 60.0
 ANSWER_S = 120.0
 ATTEMPTS = 3
 _CHUNK = 1 << 18
+#: an answer of up to this many bytes is read on the loop, within a few milliseconds
+_SMALL = 1 << 16
 _DIGITS = re.compile(r"[0-9]{1,6}")
 _BUSY = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT_S = 20.0
@@ -130,6 +133,12 @@ class Answer:
             raise NotAnAnswer(f"{self.url} did not answer with a JSON object")
         return value
 
+    async def read(self, parse: Callable[[dict[str, Any]], T]) -> T:
+        """What ``parse`` makes of :meth:`json`; a large answer is read in a thread."""
+        if len(self.body) <= _SMALL:
+            return parse(self.json())
+        return await asyncio.to_thread(lambda: parse(self.json()))
+
 
 def one_line(text: Any, limit: int = 600) -> str:
     """Text from outside as it may be shown at a terminal: one line, no control characters."""
@@ -214,8 +223,12 @@ class Transport:
             again: repeating it does no harm, so it may be tried again.
             wait: seconds for which the registrar may hold back its answer.
         """
-        data = jcs.dumps(fields)
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+
+        def encode() -> tuple[bytes, str]:
+            data = jcs.dumps(fields)
+            return data, hashlib.sha256(data).hexdigest()
+
+        data, digest = await asyncio.to_thread(encode)
 
         async def send() -> Answer:
             headers = self._signed("POST", base + path, digest) | {"Content-Type": "application/json"}

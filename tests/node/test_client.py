@@ -36,6 +36,7 @@ from seedkeep.registrar_client import RegistrarClient
 from seedkeep.registrar_http import TaintedRecord, normal_url
 from seedkeep.registrar_messages import (
     Challenge,
+    ClaimReport,
     Copies,
     Heartbeat,
     NodeProfile,
@@ -314,6 +315,38 @@ async def test_nobody_gets_requests_signed_for_another_registrar(
                 await client.release("0" * 64, "a release that the registrar would take for the node's own")
     assert not written
     assert known.urls() == [registrar.url]
+
+
+async def test_a_heartbeat_about_a_hundred_thousand_datasets_does_not_hold_up_the_loop(
+    registrar: RegistrarUnderTest, session: aiohttp.ClientSession
+) -> None:
+    ids = [f"{number:064x}" for number in range(100_000)]
+    now = utc(time.time())
+    leases = [{"content_id": cid, "expires": now} for cid in ids]
+    beat = json.dumps({"now": now, "taint_head": "", "leases": leases}).encode()
+    info = (await registrar.person().get("/.well-known/seedkeep")).json
+    key = new_key()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            async for _ in request.content.iter_any():
+                pass
+            return web.Response(body=beat, content_type="application/json")
+        own = {"origin": request.host, "public_url": f"http://{request.host}"}
+        return web.json_response({**info, **own, "vkey": str(Verifier(request.host, key.public))})
+
+    claims = tuple(ClaimReport(cid, "complete", 1) for cid in ids)
+    async with impostor(answer) as url:
+        client = client_of(url, session)
+        await client.info()
+        began, looks = time.monotonic(), 0
+        working = asyncio.ensure_future(client.heartbeat(Report("active", 1, 1, 1, 1, claims)))
+        while not working.done():
+            await asyncio.sleep(0.01)
+            looks += 1
+        seconds = time.monotonic() - began
+        assert len((await working).leases) == 100_000
+    assert looks > 10 * seconds, "it came back to other work ten times a second"
 
 
 # --- faults of the network ---
