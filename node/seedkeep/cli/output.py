@@ -6,6 +6,7 @@ With ``--json`` standard output holds exactly one JSON object, also when the com
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from seedkeep.core.units import print_duration, print_size
 
 #: without a terminal, a line of progress is printed this often
 PLAIN_S = 5.0
+_ENDLESS = re.compile(r"\S{1000,}")
 
 
 class Interrupted(Error):
@@ -33,6 +35,11 @@ class Interrupted(Error):
 def plain(text: str) -> str:
     """Text as it may go to a terminal: line breaks stay, other control characters do not."""
     return "".join(c if c == "\n" or c.isprintable() else "�" for c in text)
+
+
+def short(text: str) -> str:
+    """``text`` with every word that nobody would read to its end (a path, a URL) cut in the middle."""
+    return _ENDLESS.sub(lambda word: f"{word[0][:120]}…{word[0][-60:]}", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,11 @@ class Output:
 
     def error(self, error: Error, fields: Mapping[str, Any] | None = None) -> None:
         """A failure, with its code and hint."""
+        what, hint = short(error.what), short(error.hint)
         if self.as_json:
-            told = {"code": error.code, "message": error.what, "hint": error.hint}
-            self.result({**(fields or {}), "error": told}, "")
+            self.result({**(fields or {}), "error": {"code": error.code, "message": what, "hint": hint}}, "")
         else:
-            self._line(f"error: {error.what}" + (f"\nhint: {error.hint}" if error.hint else ""))
+            self._line(f"error: {what}" + (f"\nhint: {hint}" if hint else ""))
 
     def note(self, text: str) -> None:
         """Something worth knowing that is no failure."""
