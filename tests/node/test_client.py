@@ -339,14 +339,15 @@ async def test_a_heartbeat_about_a_hundred_thousand_datasets_does_not_hold_up_th
     async with impostor(answer) as url:
         client = client_of(url, session)
         await client.info()
-        began, looks = time.monotonic(), 0
+        began = last = time.monotonic()
+        longest = 0.0
         working = asyncio.ensure_future(client.heartbeat(Report("active", 1, 1, 1, 1, claims)))
         while not working.done():
             await asyncio.sleep(0.01)
-            looks += 1
-        seconds = time.monotonic() - began
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
         assert len((await working).leases) == 100_000
-    assert looks > 10 * seconds, "it came back to other work ten times a second"
+    # by itself it takes a second and more; a busy machine makes both longer
+    assert longest < (last - began) / 5, f"for {longest:.2f} s nothing else was done"
 
 
 # --- faults of the network ---
