@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedkeep.core.audit import LeafAt, Opening, Outcome, commit, draw_leaves, draw_opened, judge
+from seedkeep.core.audit import LEAVES, LeafAt, Opening, Outcome, commit, draw_numbers, draw_opened, judge
 from seedkeep.core.manifest import FileEntry, Manifest
 from seedkeep.core.merkle import BLOCK, layer_of_leaves, leaf_hashes, prove_leaf, root_of
+from tests.support.datasets import all_leaves
 
 SIZES = (1, BLOCK, BLOCK + 1, 0, 5 * BLOCK + 7, 40 * BLOCK, 200 * BLOCK + 3)
 NONCE = b"n" * 32
@@ -70,7 +71,8 @@ def honest(asked: list[LeafAt]) -> list[Opening]:
 @settings(deadline=None, max_examples=40)
 @given(st.binary(min_size=8, max_size=8))
 def test_an_honest_node_passes_whatever_is_drawn(seed: bytes) -> None:
-    leaves = draw_leaves(MANIFEST, seed)
+    every = all_leaves(MANIFEST)
+    leaves = [every[n] for n in draw_numbers(seed, len(every), LEAVES)]
     asked = draw_opened(leaves, seed)
     assert len(set(leaves)) == 8
     assert set(asked) <= set(leaves)
@@ -78,10 +80,9 @@ def test_an_honest_node_passes_whatever_is_drawn(seed: bytes) -> None:
 
 
 def test_every_leaf_can_be_drawn_and_no_other() -> None:
-    small = Manifest.of("s", MANIFEST.files[:3])
-    assert set(draw_leaves(small, b"", count=100)) == {LeafAt(0, 0), LeafAt(1, 0), LeafAt(2, 0), LeafAt(2, 1)}
-    seen = {at for i in range(300) for at in draw_leaves(small, bytes([i % 256, i // 256]), count=1)}
-    assert seen == set(draw_leaves(small, b"", count=100))
+    assert draw_numbers(b"", 4, 100) == [0, 1, 2, 3]
+    assert draw_numbers(b"", 0, 8) == []
+    assert {n for i in range(300) for n in draw_numbers(i.to_bytes(2, "big"), 4, 1)} == {0, 1, 2, 3}
 
 
 AT = LeafAt(5, 17)

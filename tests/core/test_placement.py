@@ -57,8 +57,9 @@ def test_no_publisher_takes_more_than_its_share() -> None:
     assert names(offers(needs, node, publisher_share=0.5)) == ["others"]
 
 
-def test_a_waiting_sharer_goes_before_an_older_dataset() -> None:
-    assert names(offers([need("old"), need("waits", waiting=1, created=9.0)], NODE)) == ["waits", "old"]
+def test_of_equally_needy_ones_the_largest_that_fits_then_the_oldest_comes_first() -> None:
+    needs = [need("young", created=9.0), need("old", created=1.0), need("large", bytes=2 * MB, created=5.0)]
+    assert names(offers(needs, NODE)) == ["large", "old", "young"]
 
 
 def test_many_nodes_asking_at_once_spread_out() -> None:

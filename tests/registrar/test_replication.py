@@ -411,3 +411,6 @@ async def test_reports_of_lying_web_seeds_are_kept(registrar: RegistrarUnderTest
     assert (await reporter.post(path, report)).status == 202
     assert (await reporter.post(path, {**report, "web_seed": "https://other.org/"})).status == 404
     assert (await reporter.post(path, {**report, "content_id": "ab" * 32})).status == 404
+    answer = await reporter.get(f"/api/v1/records/{document['rid']}/web-seed-reports")
+    assert [(r["web_seed"], r["reason"]) for r in answer.json["reports"]] == [(seed, "ignores Range")]
+    assert (await reporter.get(f"/api/v1/records/{'ab' * 32}/web-seed-reports")).status == 404

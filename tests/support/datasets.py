@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedkeep.core.audit import LeafAt
 from seedkeep.core.manifest import FileEntry, Manifest
-from seedkeep.core.merkle import layer_of_leaves, leaf_hashes, root_of
+from seedkeep.core.merkle import blocks_of, layer_of_leaves, leaf_hashes, root_of
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,8 @@ def dataset_of(name: str, content: Mapping[str, bytes]) -> Dataset:
         if entry.size > manifest.piece_length
     )
     return Dataset(manifest, layers, content)
+
+
+def all_leaves(manifest: Manifest) -> list[LeafAt]:
+    """Every 16 KiB block of a dataset, in order."""
+    return [LeafAt(i, leaf) for i, file in enumerate(manifest.files) for leaf in range(blocks_of(file.size))]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedkeep.core import jcs
-from seedkeep.core.audit import LeafAt, Opening, draw_leaves, draw_opened, judge
+from seedkeep.core.audit import LEAVES, LeafAt, Opening, draw_numbers, draw_opened, judge
 from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Tainted, Unreachable
 from seedkeep.core.events import sign_event
 from seedkeep.core.identifiers import mint_ark
@@ -39,7 +39,7 @@ from seedkeep.registrar_messages import (
     Report,
     utc,
 )
-from tests.support.datasets import Dataset
+from tests.support.datasets import Dataset, all_leaves
 
 LEASE_S = 3600.0
 
@@ -193,7 +193,8 @@ class RegistrarSimulator:
         """Challenge a node."""
         number = f"audit-{len(self.audits)}"
         nonce = hashlib.sha256(number.encode()).digest()
-        leaves = draw_leaves(self.datasets[content_id].manifest, nonce)
+        every = all_leaves(self.datasets[content_id].manifest)
+        leaves = [every[n] for n in draw_numbers(nonce, len(every), LEAVES)]
         self.audits[number] = found = Audit(str(node.public), content_id, nonce, leaves)
         self.changed()
         return found

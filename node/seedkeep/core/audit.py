@@ -11,7 +11,6 @@ What it proves: the bytes were retrievable within the deadline. Not: that they l
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from seedkeep.core.errors import InvalidInput
-from seedkeep.core.manifest import FileEntry, Manifest
-from seedkeep.core.merkle import BLOCK, verify_leaf
+from seedkeep.core.manifest import FileEntry
+from seedkeep.core.merkle import verify_leaf
 
 DOMAIN = b"seedkeep/audit/v1\n"
 LEAVES = 8
@@ -65,20 +64,6 @@ def draw_numbers(seed: bytes, bound: int, count: int) -> list[int]:
         if len(found) == count:
             break
     return list(found)
-
-
-def draw_leaves(manifest: Manifest, seed: bytes, *, count: int = LEAVES) -> list[LeafAt]:
-    """Leaves of a dataset, each equally likely.
-
-    Args:
-        seed: fresh random bytes.
-    """
-    ends = list(itertools.accumulate(-(-f.size // BLOCK) for f in manifest.files))
-    drawn = []
-    for number in draw_numbers(seed, ends[-1] if ends else 0, count):
-        file = bisect.bisect_right(ends, number)
-        drawn.append(LeafAt(file, number - (ends[file - 1] if file else 0)))
-    return drawn
 
 
 def commit(nonce: bytes, block: bytes) -> str:

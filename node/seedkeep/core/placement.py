@@ -10,8 +10,8 @@ For one node that asks for work:
    nothing is offered; between wanted and the maximum nothing is done.
 3. A node whose domain holds the dataset already adds nothing and is not offered it. Nodes that name no
    operator are domains of their own.
-4. The neediest first: fewest complete domains, then fewest domains on the way, then the larger number
-   of waiting sharers, then the best fit into the free pledge (largest first), then the oldest.
+4. The neediest first: fewest complete domains, then fewest domains on the way, then the best fit into the
+   free pledge (largest first), then the oldest.
 5. Ties are broken by a hash of node and dataset, so that many nodes asking at once spread out.
 """
 
@@ -46,7 +46,6 @@ class Need:
         bytes, files: the dataset's size.
         wanted: copies in distinct domains.
         created: Unix seconds.
-        waiting: sharers who wait to switch their machine off.
     """
 
     content_id: str
@@ -57,7 +56,6 @@ class Need:
     publisher: str = ""
     subjects: tuple[str, ...] = ()
     holders: tuple[Holder, ...] = ()
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,10 @@ def offers(
 ) -> list[Need]:
     """What to offer to ``node``, best first, at most ``limit``; each fits on its own."""
 
-    def order(need: Need) -> tuple[int, int, int, int, float, bytes]:
+    def order(need: Need) -> tuple[int, int, int, float, bytes]:
         complete = {h.domain for h in need.holders if h.complete}
         coming = {h.domain for h in need.holders} - complete
         tie = hashlib.sha256(f"{node.node} {need.content_id}".encode()).digest()
-        return (len(complete), len(coming), -need.waiting, -need.bytes, need.created, tie)
+        return (len(complete), len(coming), -need.bytes, need.created, tie)
 
     return sorted((n for n in needs if _takes(n, node, publisher_share)), key=order)[:limit]

@@ -6,8 +6,8 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import NotFound
-from seedkeep_registrar import auth
-from seedkeep_registrar.api.fields import Fields
+from seedkeep_registrar import auth, times
+from seedkeep_registrar.api.fields import Fields, path_hex64
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.store import records, web_seed_reports
 
@@ -24,6 +24,25 @@ async def report(request: web.Request) -> web.Response:
     reason = f.text("reason", limit=1000, default="")
     await registrar.db.write(_keep, registrar, content_id, web_seed, str(signed.key), reason)
     return web.json_response({}, status=202)
+
+
+@routes.get("/api/v1/records/{rid}/web-seed-reports")
+async def reports(request: web.Request) -> web.Response:
+    """What was reported of the web seeds of a record's data, newest first."""
+    registrar, rid = request.app[REGISTRAR], path_hex64(request, "rid")
+    found = await registrar.db.read(_of_record, rid)
+    shown = [
+        {"web_seed": r.web_seed, "reporter": r.reporter, "reason": r.reason, "at": times.text(r.at)}
+        for r in found
+    ]
+    return web.json_response({"reports": shown})
+
+
+def _of_record(connection: Connection, rid: str) -> list[web_seed_reports.Report]:
+    record = records.by_rid(connection, rid)
+    if record is None:
+        raise NotFound(f"this registrar has no record {rid[:12]}…")
+    return web_seed_reports.of_dataset(connection, record.content_id)
 
 
 def _keep(
