@@ -117,7 +117,7 @@ async def test_a_restart_seeds_at_once_without_the_registrar_and_without_hashing
     monkeypatch.setattr("seedkeep.engine.memory._hashed", lambda t: pytest.fail("it hashed everything"))
     async with world.node("a") as node:
         await world.until(lambda: node.engine.statuses() and node.engine.status(cid).state == "seeding")
-        assert any("cannot be reached" in p for p in node.problems.texts())
+        await world.until(lambda: any("cannot be reached" in p for p in node.problems.texts()))
         world.registrar.down = False
         await world.until(lambda: not node.problems.texts())
 
