@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
 import re
 import secrets
@@ -306,11 +307,19 @@ class Transport:
                 f"the registrar {self.url} did not answer in time", hint="Try again later."
             ) from error
         except aiohttp.ClientError as error:
-            why = one_line(str(error)) or type(error).__name__
+            why = _system_says(error) or one_line(str(error)) or type(error).__name__
             raise Unreachable(
                 f"the registrar {self.url} cannot be reached: {why}",
                 hint="Check its URL and the network, or name another registrar with --registrar.",
             ) from error
+
+
+def _system_says(error: aiohttp.ClientError) -> str:
+    """The operating system's words for a connection that failed, such as "Connection refused"."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return ""
+    number = error.os_error.errno
+    return os.strerror(number) if number and number > 0 else error.os_error.strerror or ""
 
 
 async def _read(response: aiohttp.ClientResponse, target: str, limit: int) -> bytes:
