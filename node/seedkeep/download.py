@@ -7,6 +7,7 @@ time (both would write the same files); when it has brought nothing for a while,
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -206,6 +207,8 @@ class Download:
 
     def keep_resume(self, resumes: dict[str, bytes]) -> None:
         """Write down the resume data of an orderly end; a full disk is no error: it only saves hashing."""
+        if resumes:
+            os.sync()  # a loss of power must not leave resume data that speak of bytes it took
         for key, data in resumes.items():
             draft = self._resume_path(key).with_suffix(".new")
             with suppress(OSError):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,13 +15,7 @@ from typing import Any
 import aiohttp
 
 from seedkeep.demo.processes import Child, Home
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @dataclass
@@ -40,6 +33,7 @@ class Fleet:
     prefixes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
     port: int = 0
+    started: list[Child] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -54,15 +48,20 @@ class Fleet:
 
     async def registrar(self, *flags: str, **variables: str) -> Child:
         """Start the registrar (again, with the same data and port)."""
-        self.port = self.port or free_port()
+        self.port = self.port or free_port(self.host)
         defaults = {"SEEDKEEP_REGISTRAR_ZEROCONF": "false", "SEEDKEEP_REGISTRAR_HEARTBEAT_S": "2"}
         home = self.home("registrar", **{**defaults, **variables})
         child = home.start(
             "registrar", "up", "--listen", f"{self.host}:{self.port}", "--public-url", self.url,
             "--data", str(home.path / "registrar-data"), "--json", *flags,
         )  # fmt: skip
-        self.children["registrar"] = child
+        self._keep("registrar", child)
         await child.ready(30)
+        return child
+
+    def _keep(self, name: str, child: Child) -> Child:
+        self.children[name] = child
+        self.started.append(child)
         return child
 
     def node_data(self, name: str) -> Path:
@@ -81,14 +80,12 @@ class Fleet:
             "node", "up", "--pledge", pledge, "--data", str(self.node_data(name)),
             "--registrar", self.url, *flags,
         )  # fmt: skip
-        self.children[name] = child
-        return child
+        return self._keep(name, child)
 
     def start(self, name: str, *arguments: str, **variables: str) -> Child:
         """Start a command that goes on in ``name``'s home."""
         child = self.home(name, **variables).start(*arguments)
-        self.children[name] = child
-        return child
+        return self._keep(name, child)
 
     async def run(
         self, name: str, *arguments: str, also_ok: Sequence[int] = (), **variables: str
@@ -152,4 +149,4 @@ async def fleet(
     try:
         yield ships
     finally:
-        await asyncio.gather(*(c.stop(grace=5) for c in ships.children.values()), return_exceptions=True)
+        await asyncio.gather(*(c.stop(grace=5) for c in ships.started), return_exceptions=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.processes import accepts, running, until
 from tests.support.require import require
 
@@ -45,9 +45,7 @@ async def nginx(home: Path, root: Path, *, host: str = "127.0.0.1", rate: str = 
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     require(program is not None, "nginx is not installed")
     home.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = probe.getsockname()[1]
+    port = free_port(host)
     config = home / "nginx.conf"
     config.write_text(
         _CONFIG.format(

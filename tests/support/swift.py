@@ -14,19 +14,19 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_ports
 from tests.support.require import require
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -200,14 +200,6 @@ class Swift:
         assert status in (202, 204), (status, body)
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-
-
 def _takes_xattrs(folder: Path) -> bool:
     probe = folder / "xattr"
     probe.touch()
@@ -261,7 +253,7 @@ def start_swift(home: Path) -> Iterator[Swift]:
     etc = home / "etc"
     etc.mkdir()
     (home / "srv" / "d1").mkdir(parents=True)
-    proxy, account, container, objects, memcached = _free_ports(5)
+    proxy, account, container, objects, memcached = free_ports(5)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     (etc / "swift.conf").write_text(
         "[swift-hash]\nswift_hash_path_suffix = test\nswift_hash_path_prefix = test\n"
