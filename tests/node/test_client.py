@@ -346,8 +346,8 @@ async def test_a_heartbeat_about_a_hundred_thousand_datasets_does_not_hold_up_th
             await asyncio.sleep(0.01)
             longest, last = max(longest, time.monotonic() - last), time.monotonic()
         assert len((await working).leases) == 100_000
-    # by itself it takes a second and more; a busy machine makes both longer
-    assert longest < (last - began) / 5, f"for {longest:.2f} s nothing else was done"
+    # on the loop it would be nearly all of the time; a busy machine makes both longer
+    assert longest < (last - began) / 2, f"for {longest:.2f} s nothing else was done"
 
 
 # --- faults of the network ---

@@ -57,10 +57,11 @@ async def test_the_second_who_asks_for_a_large_torrent_has_it_at_once(registrar:
     files = {f"d{i // 100}/f{i}": b"%d" % i for i in range(4000)}
     document = await registrar.person().register(shareable("many", files))
     path = f"/torrents/{document['content_id']}.torrent"
+    asked = time.monotonic()
     first = await registrar.person().get(path)
-    began = time.monotonic()
+    built = time.monotonic()
     assert (await registrar.person().get(path)).body == first.body
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - built < built - asked
     companion = await registrar.person().get(path.replace(".torrent", ".v1.torrent"))
     assert companion.body != first.body
     await registrar.curator.taint(f"content:{document['content_id']}")

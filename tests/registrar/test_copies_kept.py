@@ -132,7 +132,7 @@ async def test_a_heartbeat_full_of_unknown_claims_holds_nobody_up(tmp_path: Path
             await other.introduce()
             waited = max(waited, time.monotonic() - began)
         assert sorted((await beat)["release"]) == sorted(names)
-        assert waited < 2
+        assert waited < 10
 
 
 async def test_a_node_that_never_finishes_does_not_keep_others_from_being_asked(
