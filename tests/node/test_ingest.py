@@ -551,7 +551,7 @@ async def test_cancelled_among_many_files_it_goes_on_where_it_was(tmp_path: Path
     seconds = await interrupt_at(
         0.4, lambda progress: ingest(root, checkpoint=cp, progress=progress, workers=2)
     )
-    assert seconds < 3
+    assert seconds < 15
     assert not children()
     seen: list[Progress] = []
     found = await ingest(root, checkpoint=cp, progress=seen.append)
