@@ -15,7 +15,7 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import NotFound
 from seedkeep.core.events import MAX_BODY_BYTES
 from seedkeep.core.identifiers import Kind
-from seedkeep.core.metainfo import magnet_v1, magnet_v2
+from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.problems import TaintedRecord
@@ -165,7 +165,9 @@ def render(registrar: Registrar, found: Found) -> dict[str, Any]:
         "torrent_v1": f"{base}/torrents/{content_id}.v1.torrent",
         "manifest_url": f"{base}/api/v1/records/{record.rid}/manifest",
         "magnet": magnet_v1(record.infohash_v1, record.name, registrar.trackers, seeds),
-        "magnet_v2": magnet_v2(content_id, record.name, registrar.trackers, seeds),
+        "magnet_v2": magnet_v2(
+            content_id, record.name, registrar.trackers, carried_web_seeds(2, record.files, seeds)
+        ),
         "trackers": list(registrar.trackers),
         "event": found.event,
         "body": found.body,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from typing import Any
 
 from seedkeep.core.events import Event
 from seedkeep.core.metainfo import read_metainfo
@@ -117,7 +118,7 @@ async def test_both_torrents_are_those_of_the_dataset(any_registrar: RegistrarUn
         found = read_metainfo(answer.body)
         assert (answer.status, found.version, found.info_hash) == (200, version, info_hash)
         assert found.trackers == (f"{any_registrar.url}/announce",)
-        assert found.web_seeds == seeds
+        assert found.web_seeds == (seeds if version == 1 else ())
         assert "filename*=UTF-8''%C3%BC%20b." in answer.headers["Content-Disposition"]
 
 
@@ -207,3 +208,20 @@ async def test_errors_are_problem_documents(registrar: RegistrarUnderTest) -> No
         document = json.loads(answer.body)
         assert document["status"] == status
         assert {"type", "title", "detail", "hint", "code"} <= set(document)
+
+
+async def test_only_torrents_that_other_clients_survive_carry_web_seeds(
+    registrar: RegistrarUnderTest,
+) -> None:
+    sharer, seed = registrar.person(), "https://example.org/d/"
+    many = await sharer.register(shareable("many", {"a": b"a", "b": b"b"}), web_seeds=(seed,))
+    one = await sharer.register(shareable("one", {"one": b"1"}), web_seeds=(seed,))
+
+    async def carried(document: dict[str, Any], suffix: str) -> tuple[str, ...]:
+        answer = await sharer.get(f"/torrents/{document['content_id']}{suffix}.torrent")
+        return read_metainfo(answer.body).web_seeds
+
+    assert await carried(many, "") == ()
+    assert "ws=" not in many["magnet_v2"]
+    assert "ws=" in many["magnet"]
+    assert await carried(many, ".v1") == await carried(one, "") == await carried(one, ".v1") == (seed,)

@@ -180,6 +180,15 @@ def _torrent(info: bytes, layers: bytes | None, trackers: Sequence[str], web_see
     return b"".join(out)
 
 
+def carried_web_seeds(version: int, files: int, web_seeds: Sequence[str]) -> tuple[str, ...]:
+    """The web seeds that a torrent or magnet for other clients may carry.
+
+    None in a v2 one of several files: libtorrent 2.1.1, which is in most clients that know v2, spins for
+    ever on those. The v1 companion carries them.
+    """
+    return () if version == 2 and files > 1 else tuple(web_seeds)
+
+
 def magnet_v2(content_id: str, name: str, trackers: Sequence[str] = (), web_seeds: Sequence[str] = ()) -> str:
     """The magnet link of a v2 torrent (BEP 9, 52)."""
     return _magnet(f"urn:btmh:1220{content_id}", name, trackers, web_seeds)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from seedkeep.core.identifiers import Kind
+from seedkeep.core.metainfo import carried_web_seeds
 from seedkeep_registrar import documents
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR
@@ -36,7 +37,9 @@ async def _torrent(request: web.Request, version: int) -> web.Response:
     record = await documents.untainted(registrar, Kind.CONTENT_ID, content_id)
     every = await registrar.db.read(records.servable, content_id)
     recorded = tuple(dict.fromkeys(seed for one in every for seed in one.web_seeds))
-    seeds = registrar.web_seeds(content_id, recorded)[:MAX_WEB_SEEDS]
+    seeds = carried_web_seeds(
+        version, record.files, registrar.web_seeds(content_id, recorded)[:MAX_WEB_SEEDS]
+    )
     manifest = registrar.objects.path(record.manifest)
     hashes = registrar.objects.path(record.piece_layers if version == 2 else record.pieces_v1)
     size = sum(registrar.objects.size(s) or 0 for s in (record.manifest, hashes.name))
