@@ -95,6 +95,7 @@ class Resolver:
         first: registrars given by hand.
         configured: registrars from the settings.
         neighbours: finds registrars on the local network; only asked when nobody else knew.
+        patience: seconds that one registrar has to answer before the next is asked.
     """
 
     def __init__(
@@ -105,8 +106,10 @@ class Resolver:
         first: Sequence[str] = (),
         configured: Sequence[str] = (),
         neighbours: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        patience: float = 30.0,
     ) -> None:
         self._connect = connect
+        self._patience = patience
         self._cache = cache
         self._first = [normal_url(u) for u in first]
         self._configured = [normal_url(u) for u in configured]
@@ -154,7 +157,13 @@ class Resolver:
         async for url in self._chain(name.registrar, name.trackers):
             client = self._client(url)
             try:
-                found = await self._ask(client, name)
+                async with asyncio.timeout(self._patience):
+                    found = await self._ask(client, name)
+            except TimeoutError:
+                failures.append(
+                    Unreachable(f"the registrar {url} did not answer in time", hint="Try again later.")
+                )
+                continue
             except TaintedRecord as error:
                 if url in chosen:
                     raise
@@ -319,8 +328,9 @@ class Resolver:
                 yield peer
 
     async def _peers(self, url: str) -> list[str]:
-        with suppress(Error):
-            return [normal_url(u) for u in (await self._client(url).info()).peers]
+        with suppress(Error, TimeoutError):
+            async with asyncio.timeout(self._patience):
+                return [normal_url(u) for u in (await self._client(url).info()).peers]
         return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -62,6 +63,22 @@ async def test_the_registrar_in_the_name_is_asked_without_being_configured(
         found = await desk.resolver().resolve(name)
         assert found.record is not None
         assert found.record.rid == record["rid"], name
+
+
+async def test_a_registrar_that_takes_the_question_and_never_answers_is_passed_over(
+    desk: Desk, registrar: RegistrarUnderTest
+) -> None:
+    document = await registrar.person().register(shareable())
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        mute = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        found = await desk.resolver(mute, registrar.url, patience=3).resolve(document["ark"])
+    assert found.record is not None
+    assert found.record.rid == document["rid"]
 
 
 async def test_registrars_that_others_list_as_peers_are_asked_last(
