@@ -325,4 +325,4 @@ async def test_a_cancelled_removal_or_addition_leaves_no_torrent_behind(
     await asyncio.sleep(0.5)
     assert not (tmp_path / "leech").exists()
     await leech.add(spec)
-    await asyncio.wait_for(leech.wait_complete(spec.key), 20)
+    await asyncio.wait_for(leech.wait_complete(spec.key), 90)

@@ -635,7 +635,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
 
 
 async def test_interrupted_at_the_terminal_it_ends_at_once_and_goes_on_later(tmp_path: Path) -> None:
-    root = write(tmp_path / "data", {f"f{i:03d}": MIB for i in range(150)})
+    root = write(tmp_path / "data", {f"f{i:03d}": MIB for i in range(500)})
     settle(root)
     cp = tmp_path / "cp"
     script = (

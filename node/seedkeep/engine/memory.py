@@ -31,6 +31,7 @@ from seedkeep.engine.model import (
     WebSeedDropped,
 )
 from seedkeep.engine.subscribers import Subscribers
+from seedkeep.engine.waiting import to_the_end
 
 
 class MemorySwarm:
@@ -156,7 +157,7 @@ class MemoryEngine:
     async def remove(self, key: str) -> None:
         torrent = self._torrents.pop(key, None)
         if torrent is not None:
-            await _stop(torrent)
+            await to_the_end(_stop(torrent))
             _wake(torrent, NotFound(f"{torrent.meta.name!r} was removed."))
             self._swarm.changed()
 
@@ -317,7 +318,13 @@ class MemoryEngine:
             self._subscribers.publish(Failed(t.spec.key, t.failure.what, no_space=True))
             return
         target = t.path(index)
-        good = await asyncio.to_thread(_fetch, t.meta, index, source, target)
+        copying = asyncio.ensure_future(asyncio.to_thread(_fetch, t.meta, index, source, target))
+        try:
+            good = await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            # a thread cannot be cancelled: who removes the torrent may delete its files next
+            await asyncio.wait([copying])
+            raise
         if isinstance(giver, str):
             t.web_seed_bytes += size
         else:
