@@ -31,7 +31,7 @@ from seedkeep.engine.model import (
     WebSeedDropped,
 )
 from seedkeep.engine.subscribers import Subscribers
-from seedkeep.engine.waiting import to_the_end
+from seedkeep.engine.waiting import to_the_end, wait_in
 
 
 class MemorySwarm:
@@ -195,7 +195,7 @@ class MemoryEngine:
         while not torrent.complete:
             if torrent.failure is not None:
                 raise torrent.failure
-            await _wait(torrent)
+            await wait_in(torrent.waiters)
 
     async def flush(self, key: str) -> None:
         self._get(key)
@@ -356,15 +356,6 @@ async def _stop(torrent: _Torrent) -> None:
     if torrent.work is not None:
         torrent.work.cancel()
         await asyncio.gather(torrent.work, return_exceptions=True)
-
-
-async def _wait(torrent: _Torrent) -> None:
-    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    torrent.waiters.add(waiter)
-    try:
-        await waiter
-    finally:
-        torrent.waiters.discard(waiter)
 
 
 def _wake(torrent: _Torrent, error: Error | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 
@@ -27,3 +28,11 @@ async def wait_in(waiters: set[asyncio.Future[None]]) -> None:
         await waiter
     finally:
         waiters.discard(waiter)
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> None:
+    """Return when ``event`` is set, or after ``seconds``."""
+    # Not wait_for, which in Python 3.11 may swallow a cancellation that comes together with the event.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -18,6 +18,7 @@ from seedkeep.core.web_seed import path_below, url_below
 from seedkeep.engine.piece_map import PieceMap
 from seedkeep.engine.piece_plan import PiecePlan
 from seedkeep.engine.rate_limit import RateLimit
+from seedkeep.engine.waiting import set_within
 from seedkeep.engine.web_seed_health import WebSeedHealth
 from seedkeep.webseeds.ranges import RangeReader, RetryLater
 
@@ -111,7 +112,7 @@ class WebSeedFeed:
                 run = self._plan.take(self._share(), self._pieces.size)
             if run is None:
                 pause = 1.0 if ready else max(0.01, min(seed.ready_at for seed in live) - loop.time())
-                await _wait(changed, pause)
+                await set_within(changed, pause)
                 continue
             await self._fetch(min(ready, key=lambda seed: self._busy[seed.url]), *run)
 
@@ -173,7 +174,7 @@ class WebSeedFeed:
     async def _take(self, seed: WebSeedHealth, piece: int, data: bytes) -> None:
         """Hand a piece over; waits while too much is on its way to the disk."""
         while self._in_flight_bytes >= IN_FLIGHT_BYTES:
-            await _wait(self._changed, 1.0)
+            await set_within(self._changed, 1.0)
         if self._plan.is_done(piece) or seed.dropped:
             return
         self._in_flight[piece] = (seed, data)
@@ -184,11 +185,3 @@ class WebSeedFeed:
         if not seed.dropped:
             seed.dropped = True
             self._hooks.dropped(seed.url, reason)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -8,7 +8,6 @@ held goes on being served, and the link tries again with growing, jittered pause
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 
 from seedkeep.core.errors import Error, Unreachable
 from seedkeep.core.httpsig import Unauthenticated
+from seedkeep.engine.waiting import set_within
 from seedkeep.registrar_http import NotAnAnswer
 from seedkeep.registrar_messages import Heartbeat, NodeProfile, Report
 from seedkeep.storage.audits import Audits
@@ -139,7 +139,7 @@ class Link:
             if not moved:
                 # A registrar that answers at once with what cannot be done now must not be asked in a circle.
                 left = interval - (time.monotonic() - began)
-                await _set_within(self._woken, max(left, _LEAST_GAP))
+                await set_within(self._woken, max(left, _LEAST_GAP))
             await asyncio.sleep(_LEAST_GAP)
 
     async def _beat(self, report: Report, wait: float) -> Heartbeat | None:
@@ -203,7 +203,7 @@ class Link:
                         continue
                 await self._rooms.state.delivered(letter.number)
             if kept == len(letters):
-                await _set_within(self._post, min(30.0, self._rooms.patience.retry_most))
+                await set_within(self._post, min(30.0, self._rooms.patience.retry_most))
 
     async def _deliver(self, letter: Letter) -> None:
         client, cid, fields = self._client, letter.content_id, letter.fields
@@ -228,11 +228,3 @@ def _is_final(error: Error) -> bool:
     A fault of its own, an answer by something else in its place, or a clock that is off do not mean that.
     """
     return type(error) is not Error and not isinstance(error, NotAnAnswer | Unauthenticated)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Return when ``event`` is set, or after ``seconds``."""
-    # Not wait_for, which in Python 3.11 may swallow a cancellation that comes together with the event.
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
