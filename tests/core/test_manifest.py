@@ -115,7 +115,8 @@ def test_the_sample_itself_is_accepted() -> None:
         ({"bytes": -1}, "declares"),
         ({"bytes": "20005"}, "wrong type"),
         ({"files": 3.5}, "wrong type"),
-        ({"piece_length": 32768}, "piece length"),
+        ({"piece_length": 16384}, "piece length"),
+        ({"piece_length": 65536}, "piece length"),
         ({"piece_length": 0}, "piece length"),
         ({"name": "a/b"}, "slash"),
         ({"name": ".."}, "has the part"),
@@ -233,8 +234,8 @@ def test_only_a_file_with_the_name_of_the_dataset_is_a_single_file() -> None:
 @pytest.mark.parametrize(
     ("total", "files", "expected"),
     [
-        (1, 1, 16 * KIB),
-        (48_502, 1, 16 * KIB),
+        (1, 1, 32 * KIB),
+        (48_502, 1, 32 * KIB),
         (18_000_000, 10, 64 * KIB),
         (500_000_000, 100_000, 256 * KIB),
         (1 << 30, 1, 256 * KIB),

@@ -159,9 +159,9 @@ def test_equal_files_share_one_layer_and_keep_their_places() -> None:
     layers = layers_of(m, tree)
     assert len(lt.bdecode(torrent_v2(m, layers))[b"piece layers"]) == 2
     assert read_metainfo(torrent_v2(m, layers)).layers == layers
-    assert layer_of(m, layers, 0) == layer_of(m, layers, 2) == layers[:96]
+    assert layer_of(m, layers, 0) == layer_of(m, layers, 2) == layers[:64]
     assert layer_of(m, layers, 1) == b""
-    assert layer_of(m, layers, 3) == layers[192:]
+    assert layer_of(m, layers, 3) == layers[128:]
     assert layers_length(m) == len(layers)
 
 
@@ -337,7 +337,7 @@ SPOILED_V2 = {
     "short root": put(*TREE, b"a", b"", b"pieces root", value=bytes(20)),
     "another root": put(*TREE, b"a", b"", b"pieces root", value=bytes(32)),
     "root of an empty file": put(*TREE, b"a", b"", b"length", value=0),
-    "another size": put(*TREE, b"a", b"", b"length", value=60 * KIB),
+    "another size": put(*TREE, b"a", b"", b"length", value=70 * KIB),
     "smaller than its layer": put(*TREE, b"a", b"", b"length", value=10),
     "impossible number of pieces": put(*TREE, b"a", b"", b"length", value=1 << 50),
     "no layers": drop(b"piece layers"),

@@ -178,12 +178,16 @@ async def test_closing_hands_over_the_resume_data_of_what_changed(
     assert await again.save_changed() == {} or again.status(data.content_id).state == "seeding"
 
 
-async def test_a_recheck_finds_rot_and_repairs_it(start: Starter, data: Torrents, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rotten", ["z.bin", "big.bin", "reads/tiny.txt"])
+async def test_rot_is_found_by_adding_anew_and_repaired(
+    start: Starter, data: Torrents, tmp_path: Path, rotten: str
+) -> None:
     seed = await seeder(start, data, tmp_path / "seed")
     leech = await seeder(start, data, tmp_path / "leech")
-    (tmp_path / "leech" / "sample" / "z.bin").write_bytes(bytes(16384))
-    await asyncio.wait_for(leech.recheck(data.content_id), 20)
-    await leech.connect(data.content_id, "127.0.0.1", seed.listen_port)
+    await leech.remove(data.content_id)
+    place = tmp_path / "leech" / "sample" / rotten
+    place.write_bytes(bytes(place.stat().st_size))
+    await leech.add(data.spec(tmp_path / "leech", peers=at(seed)))
     await asyncio.wait_for(leech.wait_complete(data.content_id), 20)
     assert data.differences(tmp_path / "leech") == []
 

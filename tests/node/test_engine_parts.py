@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seedkeep.core.errors import HostileMetainfo
 from seedkeep.core.metainfo import read_metainfo
-from seedkeep.engine.metainfo_check import named_files, require_same_files
+from seedkeep.engine.metainfo_check import named_files, require_safe_pieces, require_same_files
 from seedkeep.engine.model import Completed, Resync
 from seedkeep.engine.piece_map import PieceMap
 from seedkeep.engine.piece_plan import PiecePlan
@@ -148,3 +148,10 @@ def test_names_that_would_be_stored_otherwise_are_refused() -> None:
 def test_metainfo_without_usable_names_is_refused(info: dict[bytes, object]) -> None:
     with pytest.raises(HostileMetainfo):
         named_files(info)
+
+
+def test_a_v2_torrent_with_pieces_of_one_block_is_refused() -> None:
+    with pytest.raises(HostileMetainfo, match="16 KiB"):
+        require_safe_pieces({b"file tree": {}, b"piece length": 16384})
+    require_safe_pieces({b"file tree": {}, b"piece length": 32768})
+    require_safe_pieces({b"pieces": b"", b"piece length": 16384})

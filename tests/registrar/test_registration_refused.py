@@ -50,7 +50,7 @@ async def nothing_recorded(person: Person) -> None:
         ("name", "other", "name"),
         ("files", 2, "number of files"),
         ("bytes", 1, "size"),
-        ("piece_length", 32768, "piece length"),
+        ("piece_length", 65536, "piece length"),
         ("content_id", "ab" * 32, "content id"),
         ("infohash_v1", "ab" * 20, "v1 info-hash"),
     ],

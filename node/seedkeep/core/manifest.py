@@ -4,7 +4,7 @@ The first line is the header, then follows one line per file in torrent order (t
 file tree). Every line is canonical JSON (RFC 8785) and ends in ``\\n``, so a manifest has exactly one
 encoding, one digest, and one content id::
 
-    {"bytes":5,"files":1,"name":"d","piece_length":16384,"type":"seedkeep/manifest","v":1}
+    {"bytes":5,"files":1,"name":"d","piece_length":32768,"type":"seedkeep/manifest","v":1}
     {"md5":"5d41…","path":"hello.txt","root":"2cf2…","sha256":"2cf2…","size":5}
 
 A manifest of one file without a directory is a *single file* dataset; its name is the file's. (A v2
@@ -23,13 +23,14 @@ from typing import Any
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep.core.filetree import encode_info
-from seedkeep.core.merkle import BLOCK
 from seedkeep.core.paths import TreeChecker, check_name, printable, torrent_order
 
 TYPE = "seedkeep/manifest"
 VERSION = 1
 #: libtorrent loads no torrent with more pieces than this
 MAX_PIECES = 2_097_152
+#: two blocks: with one, libtorrent 2.1 crashes when a peer refuses the block hashes of a failed piece
+MIN_PIECE_LENGTH = 32 << 10
 MAX_PIECE_LENGTH = 64 << 20
 #: I-JSON integers end here
 MAX_BYTES = (1 << 53) - 1
@@ -46,12 +47,12 @@ _DIGESTS = re.compile(r"[0-9a-f]{32} [0-9a-f]{64} (?:[0-9a-f]{64})?")
 def piece_length(total_bytes: int, files: int) -> int:
     """The piece length, in bytes, of every dataset with this total size and number of files.
 
-    The smallest power of two from 16 KiB to 64 MiB that is at least 8 · √total, so that pieces and
+    The smallest power of two from 32 KiB to 64 MiB that is at least 8 · √total, so that pieces and
     their number grow together; doubled while there would be more than 262,144 pieces (8 MiB of v2
     layers) or, with every file rounded up to a piece, more than libtorrent's 2,097,152.
     18 MB: 64 KiB; 500 MB: 256 KiB; 300 GB: 8 MiB; 10 TB: 64 MiB.
     """
-    length = BLOCK
+    length = MIN_PIECE_LENGTH
     while length < MAX_PIECE_LENGTH and (
         length * length < 64 * total_bytes
         or total_bytes > length << 18

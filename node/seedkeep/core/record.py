@@ -17,6 +17,7 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.manifest import MAX_PIECE_LENGTH, MIN_PIECE_LENGTH
 from seedkeep.core.notes import Verifier, open_note, sign_note
 from seedkeep.core.paths import check_name
 
@@ -78,7 +79,7 @@ class Dataset:
             _hex(name, getattr(self, name), 64)
         _count("files", self.files, 1, 10**8)
         _count("bytes", self.bytes, 0, 2**52)
-        _count("piece_length", self.piece_length, 16384, 2**28)
+        _count("piece_length", self.piece_length, MIN_PIECE_LENGTH, MAX_PIECE_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import libtorrent
 from seedkeep.core.errors import Error, HostileMetainfo, InvalidInput, NotFound
 from seedkeep.engine import alerts as al
 from seedkeep.engine.feeder import Feeder
-from seedkeep.engine.metainfo_check import require_same_files, require_there
+from seedkeep.engine.metainfo_check import require_safe_pieces, require_same_files, require_there
 from seedkeep.engine.model import Engine, EngineEvent, EngineSettings, TorrentSpec, TorrentStatus
 from seedkeep.engine.reactions import Reactions
 from seedkeep.engine.session_settings import choose_ports, session_settings
@@ -187,6 +187,7 @@ class LibtorrentEngine:
             raise HostileMetainfo(f"The torrent of {spec.key} is a hybrid of v1 and v2.")
         if al.key_of(hashes) != spec.key:
             raise HostileMetainfo(f"The torrent given for {spec.key} is that of {al.key_of(hashes)}.")
+        require_safe_pieces(info)
         layout = ti.layout()
         real = [
             i for i in range(layout.num_files()) if not layout.file_flags(i) & lt.file_storage.flag_pad_file
@@ -294,17 +295,6 @@ class LibtorrentEngine:
         self._running()
         self._reactions.all_held = False
         self._session.resume()
-
-    async def recheck(self, key: str) -> None:
-        torrent = self._get(key)
-        if torrent.failure is not None:
-            raise torrent.failure
-        torrent.check_again()
-        torrent.handle.set_flags(lt.torrent_flags.stop_when_ready)
-        torrent.handle.force_recheck()
-        # A paused torrent is never checked; stop_when_ready pauses it again, and so lets us see the result.
-        torrent.handle.resume()
-        await wait_in(torrent.check_waiters)
 
     async def connect(self, key: str, host: str, port: int) -> None:
         self._get(key).handle.connect_peer((_address(host), port))

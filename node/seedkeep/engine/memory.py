@@ -227,14 +227,6 @@ class MemoryEngine:
         self._held = False
         self._swarm.changed()
 
-    async def recheck(self, key: str) -> None:
-        torrent = self._get(key)
-        await _stop(torrent)
-        torrent.checked, torrent.announced = False, False
-        torrent.have = await asyncio.to_thread(_hashed, torrent)
-        torrent.checked = torrent.unsaved = True
-        torrent.work = asyncio.create_task(self._work(torrent))
-
     async def connect(self, key: str, host: str, port: int) -> None:
         self._get(key)
 

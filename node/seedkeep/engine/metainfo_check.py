@@ -1,7 +1,7 @@
-"""Does libtorrent see the same files in a torrent as the torrent itself names?
+"""Is a torrent one that libtorrent handles well? Works on the decoded dictionary, imports no libtorrent.
 
 libtorrent silently rewrites names it does not like. Files stored under other names than the manifest's would
-never verify, so such a torrent is refused. Works on the decoded dictionary, imports no libtorrent.
+never verify, so such a torrent is refused; and so is one whose pieces let a peer crash the process.
 And are the files there that libtorrent would make by itself?
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seedkeep.core.errors import HostileMetainfo, NotFound
+from seedkeep.core.merkle import BLOCK
 
 
 def named_files(info: dict[bytes, Any]) -> list[str]:
@@ -62,6 +63,18 @@ def require_same_files(info: dict[bytes, Any], stored: list[str]) -> None:
             raise HostileMetainfo(f"The torrent names a file {want!r} that would be stored as {got!r}.")
     if len(named) != len(stored):
         raise HostileMetainfo(f"The torrent names {len(named)} files, {len(stored)} would be stored.")
+
+
+def require_safe_pieces(info: dict[bytes, Any]) -> None:
+    """Raise HostileMetainfo for a v2 torrent with pieces of one block.
+
+    There libtorrent 2.1.1 crashes when a peer refuses the block hashes of a failed piece.
+    """
+    if b"file tree" in info and info.get(b"piece length") == BLOCK:
+        raise HostileMetainfo(
+            "This v2 torrent has pieces of 16 KiB, with which any peer can crash a BitTorrent client.",
+            hint="Make it again with pieces of 32 KiB or more.",
+        )
 
 
 def require_there(paths: list[str]) -> None:

@@ -41,11 +41,12 @@ class TorrentSpec:
         save_path: the folder that holds ``<name>``.
         key: content id (64 lower hex) or v1 info-hash (40 lower hex); must be that of ``metainfo``.
         trackers: announce URLs, one tier; those inside ``metainfo`` are not used.
-        web_seeds: BEP 19 http(s) base URLs ending in "/", used until the torrent is complete (after a
-            ``recheck`` that finds rot: ``add`` again). Those inside ``metainfo`` are not used.
+        web_seeds: BEP 19 http(s) base URLs ending in "/", used until the torrent is complete. Those
+            inside ``metainfo`` are not used.
         peers: (host, port) to try at once.
         resume: opaque bytes from :meth:`Engine.save_resume`. Data of another torrent, or older than
-            the files, is ignored and the disk is hashed.
+            the files, is ignored and the disk is hashed. Without any, what is on disk is hashed and
+            only that is believed: to look for rot, ``remove`` and ``add``.
         complete: the caller vouches that all files are whole on disk: seed without hashing. Counts only
             with ``wanted=None``; a part of the files needs ``resume`` or is hashed.
         wanted: indexes into the manifest's files to download; None = all. Pieces of a v1-only torrent
@@ -190,7 +191,7 @@ class Engine(Protocol):
         """Stop everything, release every file and socket, end every ``events`` iterator and waiter.
 
         Idempotent, safe before ``start`` and after a failed one; takes at most about 20 s even if the
-        disk hangs. Waiters of ``wait_complete`` and ``recheck`` get an Error.
+        disk hangs. Waiters of ``wait_complete`` get an Error.
 
         Returns:
             key → resume data, for each torrent that changed since its resume data was last
@@ -263,12 +264,6 @@ class Engine(Protocol):
 
     async def resume_all(self) -> None:
         """End ``pause_all``."""
-
-    async def recheck(self, key: str) -> None:
-        """Hash what is on disk and believe only that; returns when done. Missing pieces are then downloaded.
-
-        Raises NotFound; Error when the torrent fails or the engine closes meanwhile.
-        """
 
     async def connect(self, key: str, host: str, port: int) -> None:
         """Try one peer (IP address); says nothing about success. Raises NotFound, InvalidInput."""

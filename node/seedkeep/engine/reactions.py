@@ -71,8 +71,6 @@ class Reactions:
 
     def _react_to(self, torrent: Torrent, alert: al.Alert, now: float) -> None:
         match alert:
-            case al.Checked():
-                torrent.rechecking = False
             case al.Chosen():
                 torrent.choosing = False
             case al.Flushed():
@@ -101,7 +99,7 @@ class Reactions:
                 self._subscribers.publish(PeerBanned(torrent.key, f"{address}:{port}"))
 
     def _take(self, torrent: Torrent, status: Any, now: float) -> None:
-        if torrent.rechecking or torrent.choosing:
+        if torrent.choosing:
             return
         before = torrent.peers_bytes
         torrent.take(counters_of(status))
@@ -127,16 +125,13 @@ class Reactions:
     def _settle(self, torrent: Torrent) -> None:
         """The check is done: go on unless the owner paused it."""
         torrent.ready = True
-        for waiter in torrent.check_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
         if not torrent.held and torrent.failure is None:
             torrent.handle.resume()
 
     def _completed(self, torrent: Torrent) -> None:
         torrent.flushing, torrent.complete, torrent.unsaved = False, True, True
         self._feeder.complete(torrent)
-        torrent.release(None, checks=False)
+        torrent.release(None)
         self._subscribers.publish(Completed(torrent.key))
 
     def _fail(self, torrent: Torrent, error: Error) -> None:

@@ -52,7 +52,7 @@ def counters_of(status: Any) -> Counters:
 class Torrent:
     """One torrent of the session.
 
-    ``rechecking``, ``choosing``: libtorrent has not confirmed a change yet, older statuses do not count.
+    ``choosing``: libtorrent has not confirmed another choice of files yet, older statuses do not count.
     ``flushes``: not yet confirmed; they are confirmed in order, so completion waits for the last of them.
     ``ready``: its disk has been checked. ``held``: its owner paused it. ``complete``: all wanted bytes are
     verified and out of libtorrent's cache.
@@ -71,7 +71,6 @@ class Torrent:
     done_pieces: set[int] = field(default_factory=set)
     held: bool = False
     ready: bool = False
-    rechecking: bool = False
     choosing: bool = False
     flushing: bool = False
     flushes: int = 0
@@ -80,7 +79,6 @@ class Torrent:
     counters: Counters = field(default_factory=Counters)
     unsaved: bool = True
     done_waiters: set[asyncio.Future[None]] = field(default_factory=set)
-    check_waiters: set[asyncio.Future[None]] = field(default_factory=set)
     resume_waiters: list[asyncio.Future[bytes | None]] = field(default_factory=list)
     rate: float = 0.0
     _rate_bytes: int = 0
@@ -91,11 +89,6 @@ class Torrent:
         if counters.wanted_done != self.counters.wanted_done:
             self.unsaved = True
         self.counters = counters
-
-    def check_again(self) -> None:
-        """A new disk check begins. Statuses on their way are stale."""
-        self.rechecking = True
-        self.ready = self.complete = self.flushing = False
 
     def choose(self) -> None:
         """Other files are wanted now. Statuses on their way are stale."""
@@ -141,10 +134,9 @@ class Torrent:
             error=self.failure.what if self.failure else "",
         )
 
-    def release(self, error: Error | None, *, checks: bool = True) -> None:
-        """Wake whoever waits for completion (and, with ``checks``, for a recheck)."""
-        waiting = self.done_waiters | (self.check_waiters if checks else set())
-        for waiter in waiting:
+    def release(self, error: Error | None) -> None:
+        """Wake whoever waits for completion."""
+        for waiter in self.done_waiters:
             if waiter.done():
                 continue
             if error is None:
