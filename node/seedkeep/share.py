@@ -25,6 +25,7 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import Error, Refused, Unreachable, UsageError, VerificationFailed
 from seedkeep.core.events import MAX_BODY_BYTES, sign_event
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.metadata import Metadata, parse_metadata
 from seedkeep.core.metainfo import (
     info_v1,
     infohash_v1_of,
@@ -34,7 +35,7 @@ from seedkeep.core.metainfo import (
     torrent_v2,
 )
 from seedkeep.core.paths import is_utf8
-from seedkeep.core.record import Dataset, Metadata, RecordBody, check_web_seed, parse_metadata
+from seedkeep.core.record import Dataset, RecordBody, check_web_seed
 from seedkeep.engine.model import Engine, EngineSettings, TorrentSpec
 from seedkeep.ingest.run import Ingested, Progress, ingest
 from seedkeep.registrar_client import RegistrarClient

@@ -231,7 +231,7 @@ def _record(
             files=dataset.files,
             bytes=dataset.bytes,
             publisher=event.by,
-            subjects=body.metadata.subjects,
+            subjects=body.metadata.keywords,
             wanted=wanted,
             created=now,
             servable=True,

@@ -12,11 +12,11 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
 from seedkeep.core.events import sign_event
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.metadata import Creator, Metadata
 from seedkeep.core.notes import Verifier
 from seedkeep.core.record import (
     CHAIN_START,
     Dataset,
-    Metadata,
     Receipt,
     RecordBody,
     check_web_seed,
@@ -27,7 +27,9 @@ from seedkeep.core.record import (
 KEY = PrivateKey(b"k" * 32)
 DATASET = Dataset("lambda", "a" * 64, "b" * 40, 2, 100, 65536, "c" * 64, "d" * 64, "e" * 64)
 BODY = RecordBody(
-    DATASET, Metadata(title="Λ phage", creators=("Hershey, A.",)), web_seeds=("https://example.org/",)
+    DATASET,
+    Metadata(title="Λ phage", creators=(Creator("Hershey, A."),)),
+    web_seeds=("https://example.org/",),
 )
 
 

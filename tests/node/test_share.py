@@ -22,7 +22,7 @@ from seedkeep.core.errors import (
     UsageError,
     VerificationFailed,
 )
-from seedkeep.core.record import Metadata
+from seedkeep.core.metadata import Creator, Metadata, Subject
 from seedkeep.engine.lt import libtorrent_engine
 from seedkeep.engine.memory import MemoryEngine
 from seedkeep.fetch import FetchRequest
@@ -68,7 +68,7 @@ async def test_a_folder_is_recorded_as_what_it_is(
 ) -> None:
     what = shareable()
     root = what.data.write(tmp_path)
-    metadata = Metadata("A title", ("Ada",), ("genomes",), "long")
+    metadata = Metadata("A title", (Creator("Ada"),), (Subject("genomes"),), "long")
     prepared = await read(desk, root, metadata=metadata, license="CC-BY-4.0")
     assert prepared.dataset == what.dataset()
     record = await desk.sharer(registrar.url).register(prepared)
@@ -238,7 +238,7 @@ def test_metadata_comes_from_json_or_toml(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(
         'title="T"\ncreators=["A","B"]\nsubjects=["s"]\ndescription="d"\nlicense="MIT"\n'
     )
-    expected = (Metadata("T", ("A", "B"), ("s",), "d"), "MIT")
+    expected = (Metadata("T", (Creator("A"), Creator("B")), (Subject("s"),), "d"), "MIT")
     assert read_metadata(tmp_path / "m.json") == expected
     assert read_metadata(tmp_path / "m.toml") == expected
     (tmp_path / "m.json").write_text('{"titel": "T"}')

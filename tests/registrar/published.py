@@ -19,8 +19,9 @@ from seedkeep.core.bencode import Limits
 from seedkeep.core.events import sign_event
 from seedkeep.core.httpsig import sign_request
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.metadata import Metadata
 from seedkeep.core.metainfo import read_metainfo
-from seedkeep.core.record import Dataset, Metadata, RecordBody
+from seedkeep.core.record import Dataset, RecordBody
 from seedkeep.core.taint import Subject, TaintBody
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar

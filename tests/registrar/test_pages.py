@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seedkeep.core.identifiers import BETANUMERIC
-from seedkeep.core.record import Metadata
+from seedkeep.core.metadata import Creator, Metadata, Subject
 from tests.registrar.published import House, house
 from tests.support.chromium import PHONE, WIDE, Tab
 from tests.support.datasets import dataset_of
@@ -51,7 +51,10 @@ async def test_the_home_page_lists_the_newest_first_and_pages(home: House) -> No
 
 async def test_a_dataset_page_says_what_it_is_and_how_to_get_it(home: House) -> None:
     metadata = Metadata(
-        title=TITLE, creators=("Okafor, Ngozi",), subjects=("virology",), description="All of it."
+        title=TITLE,
+        creators=(Creator("Okafor, Ngozi"),),
+        subjects=(Subject("virology"),),
+        description="All of it.",
     )
     torrents = small()
     record = await home.publish(torrents, metadata=metadata, web_seeds=("https://example.org/data/",))

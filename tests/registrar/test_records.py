@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 from seedkeep.core.events import Event
+from seedkeep.core.metadata import Metadata
 from seedkeep.core.metainfo import read_metainfo
-from seedkeep.core.record import Metadata, Receipt
+from seedkeep.core.record import Receipt
 from tests.support.registrar import RegistrarUnderTest, new_key, shareable
 
 

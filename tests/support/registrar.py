@@ -23,8 +23,9 @@ from seedkeep.core import jcs
 from seedkeep.core.events import Event, sign_event
 from seedkeep.core.httpsig import sign_request
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.metadata import Metadata, Subject
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
-from seedkeep.core.record import Dataset, Metadata, RecordBody
+from seedkeep.core.record import Dataset, RecordBody
 from seedkeep.core.statements import Attestation
 from seedkeep.core.taint import TaintBody
 from seedkeep_registrar.context import Registrar
@@ -99,7 +100,9 @@ class Shareable:
 
     def body(self, **changes: Any) -> RecordBody:
         """A record's body; ``changes`` are fields of it."""
-        defaults = RecordBody(self.dataset(), Metadata(title="A test", subjects=("tests",)), copies=3)
+        defaults = RecordBody(
+            self.dataset(), Metadata(title="A test", subjects=(Subject("tests"),)), copies=3
+        )
         return replace(defaults, **changes)
 
 

@@ -118,7 +118,7 @@ async def _share(
 
 
 def _request(wishes: dict[str, Any], settings: Any) -> Any:
-    from seedkeep.core.record import Metadata
+    from seedkeep.core.metadata import Creator, Metadata, Subject
     from seedkeep.share import ShareRequest, read_metadata
 
     path: Path = wishes["path"]
@@ -130,8 +130,10 @@ def _request(wishes: dict[str, Any], settings: Any) -> Any:
     metadata = replace(
         given,
         title=wishes["title"] or given.title,
-        creators=wishes["creators"] or given.creators or settings.creators,
-        subjects=wishes["subjects"] or given.subjects,
+        creators=tuple(map(Creator, wishes["creators"]))
+        or given.creators
+        or tuple(map(Creator, settings.creators)),
+        subjects=tuple(map(Subject, wishes["subjects"])) or given.subjects,
     )
     metadata.check()
     return ShareRequest(

@@ -1,7 +1,7 @@
 """The body of a record event, and the registrar's receipt for it.
 
-``dataset`` and ``license`` never change (public domain is irrevocable); ``metadata`` is descriptive,
-nearly all optional. ``web_seeds`` and ``copies`` are the sharer's wishes at registration.
+``dataset`` and ``license`` never change (public domain is irrevocable); ``metadata`` is descriptive, see
+:mod:`seedkeep.core.metadata`. ``web_seeds`` and ``copies`` are the sharer's wishes at registration.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from seedkeep.core.errors import InvalidInput, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import MAX_PIECE_LENGTH, MIN_PIECE_LENGTH
+from seedkeep.core.metadata import Metadata, parse_metadata
 from seedkeep.core.notes import Verifier, open_note, sign_note
 from seedkeep.core.paths import check_name
 
@@ -83,30 +84,6 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """Descriptive metadata; every field may be empty."""
-
-    title: str = ""
-    creators: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    description: str = ""
-
-    def check(self) -> None:
-        """
-        Raises:
-            InvalidInput: a field has the wrong type or is too long.
-        """
-        for name, value, limit in (("title", self.title, 1000), ("description", self.description, 100_000)):
-            good = isinstance(value, str) and len(value) <= limit and "\x00" not in value
-            _want(good, f"{name} is not text of ≤ {limit} characters")
-        for name, values in (("creators", self.creators), ("subjects", self.subjects)):
-            _want(len(values) <= 1000, f"{name} has more than 1000 entries")
-            for value in values:
-                good = isinstance(value, str) and 0 < len(value) <= 500 and "\x00" not in value
-                _want(good, f"an entry of {name} is not text of 1 to 500 characters")
-
-
-@dataclass(frozen=True, slots=True)
 class RecordBody:
     """The body of a ``record`` event."""
 
@@ -119,7 +96,7 @@ class RecordBody:
     def encode(self) -> bytes:
         """The canonical bytes that the event names by digest."""
         fields: dict[str, Any] = {"v": 1, **asdict(self)}
-        fields["metadata"] = {k: v for k, v in fields["metadata"].items() if v}
+        fields["metadata"] = self.metadata.encode()
         return jcs.dumps(fields)
 
     @classmethod
@@ -162,23 +139,6 @@ def _dataset(fields: Any) -> Dataset:
     dataset = Dataset(**fields)
     dataset.check()
     return dataset
-
-
-def parse_metadata(fields: Any) -> Metadata:
-    """Read descriptive metadata; absent fields are empty.
-
-    Raises:
-        InvalidInput: an unknown field, a wrong type, or too long a text.
-    """
-    _want(isinstance(fields, Mapping), "metadata is not an object")
-    unknown = set(fields) - set(Metadata.__slots__)
-    _want(not unknown, f"metadata has unknown fields: {', '.join(sorted(unknown)[:5])}")
-    values = dict(fields)
-    for name in ("creators", "subjects"):
-        values[name] = _texts(name, values.get(name, ()))
-    metadata = Metadata(**values)
-    metadata.check()
-    return metadata
 
 
 def check_web_seed(url: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from seedkeep.core.manifest import FileEntry
+from seedkeep.core.metadata import parse_metadata
 from seedkeep.core.web_seed import path_below
 from seedkeep_registrar.context import Registrar
 
@@ -73,13 +74,13 @@ def _seconds(count: float) -> str:
 def record_view(public_url: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """A record document, with what its page shows of the record's body."""
     body = document["body"]
-    metadata = body.get("metadata", {})  # the body may have been dropped
+    metadata = parse_metadata(body.get("metadata", {}))  # the body may have been dropped
     return {
         **document,
         "api_url": f"{public_url}/api/v1/records/{document['rid']}",
-        "creators": metadata.get("creators", ()),
-        "subjects": metadata.get("subjects", ()),
-        "description": metadata.get("description", ""),
+        "creators": [creator.name for creator in metadata.creators],
+        "subjects": [subject.text for subject in metadata.subjects],
+        "description": metadata.description,
         "manifest": body.get("dataset", {}).get("manifest", ""),
     }
 
