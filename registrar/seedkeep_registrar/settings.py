@@ -73,6 +73,7 @@ class Settings:
     registration: str = setting(OPEN, "who may register datasets: open, or members")
     members: tuple[str, ...] = setting((), "keys that may register when registration = members")
     curators: tuple[str, ...] = setting((), "keys that may taint and lift")
+    operators: tuple[str, ...] = setting((), "keys that may do everything an operator may")
     approvals_needed: int = setting(
         0, "curators who must agree before a taint stands; 0: two, or one where there is only one curator"
     )
@@ -105,7 +106,7 @@ class Settings:
     storage: tuple[Storage, ...] = setting((), "private S3 and Swift stores", parse=_storage, secret=True)
 
     def __post_init__(self) -> None:
-        for key in (*self.curators, *self.members):
+        for key in (*self.curators, *self.members, *self.operators):
             PublicKey.parse(key)
         if self.registration not in (OPEN, MEMBERS):
             raise UsageError(
