@@ -6,8 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from seedkeep_registrar.pages.render import page
-from seedkeep_registrar.pages.routes import STATIC
+from seedkeep_registrar.pages.render import STATIC, page
 from seedkeep_registrar.pages.views import FilesPage, Site
 
 ARK = "ark:/99999/sk7v3bq0kd2mtx9p4c"

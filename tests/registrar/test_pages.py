@@ -214,7 +214,8 @@ async def test_pages_are_locked_down(home: House) -> None:
         policy = headers["content-security-policy"]
         assert policy.startswith("default-src 'none'")
         assert "unsafe" not in policy
-        assert "script" not in policy
+        assert "script-src 'self';" in policy
+        assert "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.pages.near import near_arks
 from seedkeep_registrar.pages.negotiation import names_html
-from seedkeep_registrar.pages.render import page
+from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import site_of
 from seedkeep_registrar.store import records
 
@@ -49,12 +49,11 @@ async def pages_for_browsers(request: web.Request, handler: Handler) -> web.Stre
 
 
 async def _page(request: web.Request, status: int, problem: dict[str, Any]) -> web.Response:
-    site = site_of(request.app[REGISTRAR])
     if status == 451:
-        return page(
+        return show(
+            request,
             "tainted.html",
             status=451,
-            site=site,
             taints=problem.get("taints", []),
             ark=problem.get("ark", ""),
             content_id=problem.get("content_id", ""),
@@ -62,10 +61,10 @@ async def _page(request: web.Request, status: int, problem: dict[str, Any]) -> w
         )
     asked = _asked(request)
     fallback = "Something went wrong here" if status >= 500 else "This did not work"
-    return page(
+    return show(
+        request,
         "error.html",
         status=status,
-        site=site,
         title=_TITLES.get(status, fallback),
         detail=problem.get("detail", ""),
         hint=problem.get("hint", ""),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from aiohttp import web
 
@@ -18,16 +17,15 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import record_document, short_document
 from seedkeep_registrar.pages.errors import pages_for_browsers
 from seedkeep_registrar.pages.negotiation import wants_json
-from seedkeep_registrar.pages.render import HEADERS, page
-from seedkeep_registrar.pages.views import FILES_PER_PAGE, files_page, record_view, site_of
+from seedkeep_registrar.pages.render import HEADERS, STATIC, show
+from seedkeep_registrar.pages.views import FILES_PER_PAGE, files_page, record_view
 from seedkeep_registrar.recent import Recent
 from seedkeep_registrar.store import figures, files, records
 from seedkeep_registrar.store.figures import Figures
 
-STATIC = Path(__file__).parent / "static"
 _RECORDS_PER_PAGE = 20
 _MATCHES_SHOWN = 100
-_STATIC_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+_STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FIGURES: web.AppKey[Recent[None, Figures]] = web.AppKey("figures", Recent)
 
 routes = web.RouteTableDef()
@@ -48,9 +46,9 @@ async def _home(request: web.Request) -> web.Response:
     before = _number(request, "cursor")
     found = await registrar.db.read(records.newest, before=before, limit=_RECORDS_PER_PAGE + 1)
     shown = found[:_RECORDS_PER_PAGE]
-    return page(
+    return show(
+        request,
         "home.html",
-        site=site_of(registrar),
         figures=await request.app[_FIGURES].find(None),
         records=[short_document(registrar, record) for record in shown],
         next=str(shown[-1].position) if len(found) > len(shown) else None,
@@ -82,9 +80,9 @@ async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response
         return web.Response(body=jcs.dumps(document), content_type="application/json", headers=headers)
     after = _number(request, "files_after") or 0
     entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
-    return page(
+    return show(
+        request,
         "record.html",
-        site=site_of(registrar),
         record=record_view(registrar.public_url, document),
         files=files_page(document, entries, after),
     )
@@ -111,7 +109,9 @@ async def _static(request: web.Request) -> web.StreamResponse:
     place = STATIC / request.match_info["name"]
     if place.suffix not in _STATIC_TYPES or not place.is_file():
         raise NotFound("there is no such file")
-    kept = {**HEADERS, "Cache-Control": "public, max-age=3600", "Content-Type": _STATIC_TYPES[place.suffix]}
+    # pages name a file with its digest: another file has another address
+    keep = "public, max-age=31536000, immutable" if "v" in request.query else "no-cache"
+    kept = {**HEADERS, "Cache-Control": keep, "Content-Type": _STATIC_TYPES[place.suffix]}
     return web.FileResponse(place, headers=kept)
 
 
@@ -127,16 +127,16 @@ async def _find(request: web.Request) -> web.Response:
     pages = [{**m, "landing_page": f"{registrar.public_url}/{m['ark']}"} for m in matches]
     if len(pages) == 1:
         return web.Response(status=303, headers={"Location": pages[0]["landing_page"]})
-    return page("matches.html", site=site_of(registrar), asked=asked, matches=pages[:_MATCHES_SHOWN])
+    return show(request, "matches.html", asked=asked, matches=pages[:_MATCHES_SHOWN])
 
 
 @routes.get("/nodes")
 async def _nodes(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
     nodes = await node_documents(registrar)
-    return page(
+    return show(
+        request,
         "nodes.html",
-        site=site_of(registrar),
         nodes=nodes,
         pledged=sum(n["pledge"] for n in nodes),
         used=sum(n["used"] for n in nodes),
@@ -146,9 +146,9 @@ async def _nodes(request: web.Request) -> web.Response:
 @routes.get("/taints")
 async def _taints(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
-    return page(
+    return show(
+        request,
         "taints.html",
-        site=site_of(registrar),
         approvals=registrar.settings.approvals,
         taints=await all_taint_documents(registrar),
     )
