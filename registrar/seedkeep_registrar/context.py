@@ -19,6 +19,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.database import Database
+from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.objects import ObjectStore
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
@@ -41,6 +42,7 @@ class Registrar:
         changes: tells who wants to know that a dataset was registered, or that taints changed.
         wakeups: ends the waiting of long-polled heartbeats.
         taint_head: the current signed head.
+        mailer: sends mails, from an outbox that survives a restart.
         clock: Unix time in seconds.
         random: that many random bytes.
     """
@@ -56,6 +58,7 @@ class Registrar:
     changes: Changes
     wakeups: Wakeups
     taint_head: TaintHead
+    mailer: Mailer
     clock: Callable[[], float]
     random: Callable[[int], bytes]
 

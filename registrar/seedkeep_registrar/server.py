@@ -21,6 +21,7 @@ from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import open_database
 from seedkeep_registrar.housekeeping import Housekeeping
+from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
 from seedkeep_registrar.replication.wakeups import Wakeups
@@ -117,6 +118,15 @@ async def running(
         stack.push_async_callback(workers.close)
         taint_head = TaintHead(db, origin, key, clock)
         await taint_head.refresh()
+        mailer = await asyncio.to_thread(
+            Mailer,
+            settings,
+            db,
+            public_url=public_url,
+            host=origin.partition("/")[0],
+            clock=clock,
+            random=random,
+        )
         registrar = Registrar(
             settings=settings,
             public_url=public_url,
@@ -129,9 +139,12 @@ async def running(
             changes=Changes(),
             wakeups=Wakeups(clock),
             taint_head=taint_head,
+            mailer=mailer,
             clock=clock,
             random=random,
         )
+        mailer.start()
+        stack.push_async_callback(mailer.stop)
         housekeeping = Housekeeping(registrar)
         await housekeeping.start()
         stack.push_async_callback(housekeeping.stop)

@@ -102,6 +102,18 @@ class Settings:
     trusted_proxies: tuple[str, ...] = setting(
         (), "addresses or networks of reverse proxies whose X-Forwarded-For is believed"
     )
+    smtp_url: str = setting(
+        "",
+        "mail server, smtps://user:password@host:465 or smtp://host:587?starttls; without one, mails are "
+        "printed in the log",
+        secret=True,
+    )
+    mail_from: str = setting("", "sender of the mails, e.g. Seedkeep <noreply@example.org>")
+    mail_templates: str = setting("", "folder with templates of mails that replace those of the package")
+    mail_retry_s: float = setting(
+        60, "first pause after which a mail that could not be sent is tried again", unit="seconds"
+    )
+    mail_give_up_s: float = setting(3 * 86400, "how long a mail is tried", unit="seconds")
     zeroconf: bool = setting(True, "announce this registrar on the local network")
     storage: tuple[Storage, ...] = setting((), "private S3 and Swift stores", parse=_storage, secret=True)
 
@@ -114,7 +126,15 @@ class Settings:
             )
         if self.slowest_fetch <= 0:
             raise UsageError("setting slowest_fetch must be more than 0 bytes per second")
-        for name in ("heartbeat_s", "lease_s", "grace_s", "audit_deadline_s", "audit_interval_s", "orphan_s"):
+        for name in (
+            "heartbeat_s",
+            "lease_s",
+            "grace_s",
+            "audit_deadline_s",
+            "audit_interval_s",
+            "orphan_s",
+            "mail_retry_s",
+        ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"setting {name} must be more than 0 seconds")
         if not 0 < self.publisher_share <= 1:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
+from seedkeep_registrar.store import (
+    curation_tables,  # noqa: F401 - registers its tables
+)
 from seedkeep_registrar.store.tables import metadata
 
 context.configure(

@@ -1,0 +1,1 @@
+"""Mail: templates, the outbox that survives a restart, and SMTP."""
