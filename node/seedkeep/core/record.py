@@ -1,7 +1,8 @@
 """The body of a record event, and the registrar's receipt for it.
 
 ``dataset`` and ``license`` never change (public domain is irrevocable); ``metadata`` is descriptive, see
-:mod:`seedkeep.core.metadata`. ``web_seeds`` and ``copies`` are the sharer's wishes at registration.
+:mod:`seedkeep.core.metadata`. ``web_seeds`` and ``copies`` are the sharer's wishes at registration; what may
+be revised later is in :mod:`seedkeep.core.revision`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from urllib.parse import urlsplit
 from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, VerificationFailed
 from seedkeep.core.events import Event
-from seedkeep.core.keys import PrivateKey
+from seedkeep.core.keys import PrivateKey, PublicKey
 from seedkeep.core.manifest import MAX_PIECE_LENGTH, MIN_PIECE_LENGTH
-from seedkeep.core.metadata import Metadata, parse_metadata
+from seedkeep.core.metadata import Metadata, orcid, parse_metadata
 from seedkeep.core.notes import Verifier, open_note, sign_note
 from seedkeep.core.paths import check_name
 
 DEFAULT_LICENSE = "CC0-1.0"
 MAX_WEB_SEEDS = 16
 MAX_COPIES = 100
+MAX_STEWARDS = 20
 _HEX = {40: re.compile(r"[0-9a-f]{40}"), 64: re.compile(r"[0-9a-f]{64}")}
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
 _BUCKET = re.compile(r"(s3|swift)://[A-Za-z0-9._-]{1,255}/(?:[^\x00-\x20?#\\]*/)?")
@@ -84,20 +86,74 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Editor:
+    """The person for whom a registrar signed with its own key.
+
+    Args:
+        account: the id of their account there.
+        name: as they want to be named; may be empty.
+        orcid: like ``0000-0002-1825-0097``, or empty.
+    """
+
+    account: str
+    name: str = ""
+    orcid: str = ""
+
+    def encode(self) -> dict[str, str]:
+        """The JSON form, without what is empty."""
+        return {name: text for name, text in asdict(self).items() if text}
+
+    @classmethod
+    def parse(cls, value: Any) -> Editor:
+        """
+        Raises:
+            InvalidInput: it is malformed.
+        """
+        good = isinstance(value, Mapping) and set(value) <= set(cls.__slots__) and "account" in value
+        _want(good, "its editor does not have exactly account, name and orcid")
+        for name, limit in (("account", 64), ("name", 500), ("orcid", 19)):
+            check_text(f"the editor's {name}", value.get(name, ""), limit)
+        editor = cls(**value)
+        _want(editor.account != "", "its editor has no account")
+        _want(not editor.orcid or orcid(editor.orcid) == editor.orcid, "its editor's orcid is not printed so")
+        return editor
+
+
+@dataclass(frozen=True, slots=True)
 class RecordBody:
-    """The body of a ``record`` event."""
+    """The body of a ``record`` event. What is empty of the last three is left out of the JSON.
+
+    Args:
+        supersedes: rid of the record of which this is a new version, or "".
+        stewards: keys that may revise the record, printed; none: the signer's alone.
+        editor: who had it recorded, where the registrar signed.
+    """
 
     dataset: Dataset
     metadata: Metadata = field(default_factory=Metadata)
     license: str = DEFAULT_LICENSE
     web_seeds: tuple[str, ...] = ()
     copies: int = 3
+    supersedes: str = ""
+    stewards: tuple[str, ...] = ()
+    editor: Editor | None = None
 
     def encode(self) -> bytes:
         """The canonical bytes that the event names by digest."""
-        fields: dict[str, Any] = {"v": 1, **asdict(self)}
-        fields["metadata"] = self.metadata.encode()
-        return jcs.dumps(fields)
+        fields: dict[str, Any] = {
+            "v": 1,
+            "dataset": asdict(self.dataset),
+            "metadata": self.metadata.encode(),
+            "license": self.license,
+            "web_seeds": self.web_seeds,
+            "copies": self.copies,
+        }
+        more = {
+            "supersedes": self.supersedes,
+            "stewards": self.stewards,
+            "editor": self.editor and self.editor.encode(),
+        }
+        return jcs.dumps({**fields, **{name: value for name, value in more.items() if value}})
 
     @classmethod
     def parse(cls, data: bytes | Mapping[str, Any]) -> RecordBody:
@@ -108,22 +164,67 @@ class RecordBody:
         fields = data if isinstance(data, Mapping) else jcs.loads(data)
         _want(isinstance(fields, Mapping), "it is not an object")
         names = {"v", "dataset", "metadata", "license", "web_seeds", "copies"}
-        _want(set(fields) == names, f"its fields must be exactly {', '.join(sorted(names))}")
+        given = set(fields) - {"supersedes", "stewards", "editor"}
+        _want(given == names, f"its fields must be exactly {', '.join(sorted(names))}")
         _want(fields["v"] == 1, "its version is unknown")
         body = cls(
             dataset=_dataset(fields["dataset"]),
             metadata=parse_metadata(fields["metadata"]),
             license=fields["license"],
-            web_seeds=_texts("web_seeds", fields["web_seeds"]),
+            web_seeds=parse_web_seeds(fields["web_seeds"]),
             copies=fields["copies"],
+            supersedes=fields.get("supersedes", ""),
+            stewards=parse_stewards(fields["stewards"]) if "stewards" in fields else (),
+            editor=Editor.parse(fields["editor"]) if "editor" in fields else None,
         )
         good = isinstance(body.license, str) and bool(_LICENSE.fullmatch(body.license))
         _want(good, "license is not an SPDX identifier")
-        _count("copies", body.copies, 0, MAX_COPIES)
-        _want(len(body.web_seeds) <= MAX_WEB_SEEDS, f"it has more than {MAX_WEB_SEEDS} web seeds")
-        for url in body.web_seeds:
-            check_web_seed(url)
+        check_copies(body.copies)
+        if "supersedes" in fields:
+            _hex("supersedes", body.supersedes, 64)
         return body
+
+
+def check_text(name: str, value: Any, limit: int) -> None:
+    """
+    Raises:
+        InvalidInput: it is no text, over ``limit`` characters, or holds a NUL.
+    """
+    good = isinstance(value, str) and len(value) <= limit and "\x00" not in value
+    _want(good, f"{name} is not text of up to {limit} characters")
+
+
+def check_copies(copies: Any) -> None:
+    """
+    Raises:
+        InvalidInput: it is no number of copies that may be wished for.
+    """
+    _count("copies", copies, 0, MAX_COPIES)
+
+
+def parse_web_seeds(values: Any) -> tuple[str, ...]:
+    """
+    Raises:
+        InvalidInput: it is no list of at most 16 web seeds.
+    """
+    urls = _texts("web_seeds", values)
+    _want(len(urls) <= MAX_WEB_SEEDS, f"it has more than {MAX_WEB_SEEDS} web seeds")
+    for url in urls:
+        check_web_seed(url)
+    return urls
+
+
+def parse_stewards(values: Any) -> tuple[str, ...]:
+    """
+    Raises:
+        InvalidInput: it is no list of 1 to 20 different printed keys.
+    """
+    keys = _texts("stewards", values)
+    _want(1 <= len(keys) <= MAX_STEWARDS, f"it does not have 1 to {MAX_STEWARDS} stewards")
+    _want(len(set(keys)) == len(keys), "it names a steward twice")
+    for key in keys:
+        _want(str(PublicKey.parse(key)) == key, "a steward's key is not as it is printed")
+    return keys
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
