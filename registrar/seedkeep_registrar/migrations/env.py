@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 from seedkeep_registrar.store import (
-    curation_tables,  # noqa: F401 - registers its tables
+    accounts_tables,  # noqa: F401 - registers its tables
+    curation_tables,  # noqa: F401
 )
 from seedkeep_registrar.store.tables import metadata
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from seedkeep_registrar.store.accounts_tables import account_keys, accounts
 
 
 class Role(IntEnum):
@@ -41,3 +48,92 @@ class Account:
     created: float
     last_seen: float
     disabled: bool
+
+
+def account_of(row: Row[Any]) -> Account:
+    """The account in a row that has all columns of ``accounts``."""
+    values = {name: row._mapping[accounts.c[name]] for name in Account.__slots__}
+    return Account(**{**values, "email": values["email"] or "", "role": Role(values["role"])})
+
+
+def by_id(connection: Connection, account_id: int) -> Account | None:
+    """One account."""
+    row = connection.execute(select(accounts).where(accounts.c.id == account_id)).first()
+    return account_of(row) if row else None
+
+
+def by_email(connection: Connection, email: str) -> Account | None:
+    """The account of a case-folded address."""
+    row = connection.execute(select(accounts).where(accounts.c.email == email)).first()
+    return account_of(row) if row else None
+
+
+def by_key(connection: Connection, key: str) -> Account | None:
+    """The account for which a key acts."""
+    joined = accounts.join(account_keys, account_keys.c.account_id == accounts.c.id)
+    row = connection.execute(select(accounts).select_from(joined).where(account_keys.c.key == key)).first()
+    return account_of(row) if row else None
+
+
+def create(connection: Connection, *, email: str, role: Role, now: float, name: str = "") -> Account:
+    """A new account; one that has this address already comes back as it is.
+
+    Args:
+        email: case-folded, or "" for none.
+    """
+    values = {
+        "email": email or None,
+        "name": name,
+        "orcid": "",
+        "institution": "",
+        "ror": "",
+        "role": int(role),
+        "created": now,
+        "last_seen": now,
+        "disabled": False,
+    }
+    savepoint = connection.begin_nested()
+    try:
+        made = connection.execute(insert(accounts).values(values)).inserted_primary_key
+    except IntegrityError:  # another process was faster
+        savepoint.rollback()
+        found = by_email(connection, email)
+        assert found is not None
+        return found
+    savepoint.commit()
+    assert made is not None
+    account = by_id(connection, made[0])
+    assert account is not None
+    return account
+
+
+def change(connection: Connection, account_id: int, values: Mapping[str, Any]) -> Account | None:
+    """Write columns of one account; as it is then, or None when there is none."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(values))
+    return by_id(connection, account_id)
+
+
+def page(connection: Connection, *, text: str, after: int, limit: int) -> list[Account]:
+    """Accounts in the order in which they were made.
+
+    Args:
+        text: part of address or name, any case; "" for all.
+        after: only those with a greater id.
+    """
+    query = select(accounts).where(accounts.c.id > after).order_by(accounts.c.id).limit(limit)
+    if text:
+        query = query.where(
+            or_(
+                accounts.c.email.icontains(text, autoescape=True),
+                accounts.c.name.icontains(text, autoescape=True),
+            )
+        )
+    return [account_of(row) for row in connection.execute(query)]
+
+
+def keys_of_role(connection: Connection, least: Role) -> frozenset[str]:
+    """The keys that act for accounts of at least this role."""
+    joined = accounts.join(account_keys, account_keys.c.account_id == accounts.c.id)
+    query = select(account_keys.c.key).select_from(joined)
+    query = query.where(accounts.c.role >= int(least), accounts.c.disabled.is_(False))
+    return frozenset(connection.execute(query).scalars())
