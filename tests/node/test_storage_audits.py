@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.storage import MB, World, held, is_whole, random_dataset
+from tests.support.storage import MB, World, held, is_whole, random_dataset, serves
 
 #: several pieces, several blocks a piece, an empty file, a file of less than a block
 BIG = random_dataset("big", [3 * MB, 0, 700_001, 5])
@@ -22,10 +22,16 @@ def world(tmp_path: Path) -> World:
 def rot(path: Path) -> None:
     """Change one byte in the middle, and nothing that a look at the file would tell."""
     times = path.stat()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    middle = times.st_size // 2
+    overwrite(path, middle, bytes([path.read_bytes()[middle] ^ 1]))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    """Write in place, so that nobody ever sees the file shorter."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
 
 
 def place(world: World, name: str, index: int) -> Path:
@@ -65,9 +71,9 @@ async def test_an_audit_of_what_is_not_held_is_refused_as_missing(world: World) 
 async def test_a_node_that_finds_its_bytes_wrong_in_an_audit_sends_none_and_repairs(world: World) -> None:
     cid = await world.share(BIG)
     async with world.node("a") as node:
-        await world.until(lambda: held(node))
+        await world.until(lambda: serves(node, cid))
         for path in place(world, "a", 0), place(world, "a", 2):
-            path.write_bytes(bytes(path.stat().st_size))
+            overwrite(path, 0, bytes(path.stat().st_size))
         audit = world.registrar.audit(node.key, cid)
         await world.until(lambda: node.audits.outcomes.get("rotten"))
         assert not audit.outcome

@@ -154,6 +154,12 @@ def held(node: StorageManager, phase: Phase = Phase.COMPLETE) -> list[Holding]:
     return [h for h in node.state.holdings.values() if h.phase is phase]
 
 
+def serves(node: StorageManager, content_id: str) -> bool:
+    """Whether a node's copy is complete and seeded: from then on only scrubs and audits look at it."""
+    seeding = any(s.key == content_id and s.state == "seeding" for s in node.engine.statuses())
+    return seeding and bool(held(node))
+
+
 def files_of(node: StorageManager, content_id: str) -> list[Path]:
     """Everything on a node's disk that belongs to a dataset."""
     return [p for p in (node.layout.root / "data").rglob("*") if content_id in str(p)]
