@@ -12,6 +12,7 @@ from seedkeep_registrar.api import (
     discovery,
     nodes,
     objects,
+    openapi,
     records,
     resolve,
     taints,
@@ -20,6 +21,7 @@ from seedkeep_registrar.api import (
 )
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.manners import manners
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
@@ -46,11 +48,11 @@ def make_app(registrar: Registrar) -> web.Application:
     The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
     their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
     """
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, manners])
     app[REGISTRAR] = registrar
     app[torrents.BUILT] = Built()
     for module in _API:
         app.add_routes(module.routes)
-    for part in (tracker, web_seeds, pages, announce):
+    for part in (openapi, tracker, web_seeds, pages, announce):
         part.setup(app)
     return app

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 from aiohttp import web
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, Refused
 from seedkeep.core.statements import Attestation
 from seedkeep_registrar import auth
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.fields import Hex40, Hex64, Key, Moment
+from seedkeep_registrar.interface.operation import SIGNED, Body, operation
 from seedkeep_registrar.problems import TaintedRecord
 from seedkeep_registrar.store import attestations, claims, records
 from seedkeep_registrar.store.claims import COMPLETE, FAILED
 
 routes = web.RouteTableDef()
+Signature = Annotated[str, Meta(description="Base64 of the Ed25519 signature by the node's key.")]
+
+
+class AttestationBody(Body):
+    """A node says that it has read all bytes and found them right; signed, see docs/protocol.md."""
+
+    v: Literal[1]
+    type: Literal["attestation"]
+    content_id: Hex64
+    manifest: Hex64
+    infohash_v1: Hex40
+    node: Key
+    at: Moment
+    sig: Signature
+
+
+class Attested(TypedDict):
+    """The dataset that was attested."""
+
+    content_id: Hex64
 
 
 @routes.post("/api/v1/attestations")
+@operation(
+    "Attest a copy",
+    tag="Storage",
+    answers={201: Attested},
+    problems=(409, 451),
+    body=AttestationBody,
+    security=SIGNED,
+)
 async def attest(request: web.Request) -> web.Response:
     """201: the copy counts as complete, and its first audit follows at once."""
     registrar = request.app[REGISTRAR]

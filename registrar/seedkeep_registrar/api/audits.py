@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
 from seedkeep.core.audit import LEAVES, OPENED, LeafAt, Opening, Outcome
 from seedkeep.core.errors import InvalidInput
@@ -14,15 +15,63 @@ from seedkeep.core.merkle import BLOCK
 from seedkeep_registrar import auth
 from seedkeep_registrar.api.fields import Fields, hex_text
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.interface.fields import Count, Hex64
+from seedkeep_registrar.interface.operation import SIGNED, Body, operation
 from seedkeep_registrar.replication import auditing
 from seedkeep_registrar.store import audits
 
 routes = web.RouteTableDef()
 _MAX_PROOF = 64
+AuditId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="As in the challenge.")]
+
+
+class CommitBody(Body):
+    """One commitment for each leaf of the challenge, or why not; one of the two."""
+
+    commitments: Annotated[list[Hex64], Meta(max_length=LEAVES)] | UnsetType = UNSET
+    refused: Literal["tainted", "missing", "busy"] | UnsetType = UNSET
+
+
+class ToOpen(TypedDict):
+    """The leaves to be opened, each as file number and leaf number."""
+
+    open: list[Annotated[list[Count], Meta(min_length=2, max_length=2)]]
+    outcome: NotRequired[str]
+
+
+class OpenedLeaf(Body):
+    """The bytes of a leaf with its proof to the file's pieces root."""
+
+    file: Count
+    leaf: Count
+    data: Annotated[str, Meta(max_length=BLOCK * 2, description="Base64.")]
+    proof: Annotated[list[Hex64], Meta(max_length=_MAX_PROOF)]
+
+
+class OpenBody(Body):
+    """The leaves that were asked for."""
+
+    openings: Annotated[list[OpenedLeaf], Meta(max_length=OPENED)]
+
+
+class Verdict(TypedDict):
+    """How the audit ended."""
+
+    outcome: str
+    detail: str
 
 
 @routes.post("/api/v1/audits/{id}/commit")
-async def commit(request: web.Request) -> web.Response:
+@operation(
+    "Answer the first round of an audit",
+    tag="Storage",
+    answers={200: ToOpen},
+    problems=(404, 409),
+    path={"id": AuditId},
+    body=CommitBody,
+    security=SIGNED,
+)
+async def commit_to_audit(request: web.Request) -> web.Response:
     """Round one: the commitments, or a refusal; the leaves to be opened come back."""
     registrar, audit_id = request.app[REGISTRAR], request.match_info["id"]
     signed, message = await auth.signed_json(request)
@@ -55,6 +104,15 @@ def _opening(value: Any) -> Opening:
 
 
 @routes.post("/api/v1/audits/{id}/open")
+@operation(
+    "Answer the second round of an audit",
+    tag="Storage",
+    answers={200: Verdict},
+    problems=(404, 409),
+    path={"id": AuditId},
+    body=OpenBody,
+    security=SIGNED,
+)
 async def open_leaves(request: web.Request) -> web.Response:
     """Round two: the blocks with their proofs; the verdict comes back."""
     registrar, audit_id = request.app[REGISTRAR], request.match_info["id"]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 from aiohttp import web
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep_registrar import auth, times
-from seedkeep_registrar.api.fields import Fields, hex_text, query_number, short_text
+from seedkeep_registrar.api.fields import Fields, hex_text, short_text
 from seedkeep_registrar.client_address import address_of, parse_networks
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment, Port
+from seedkeep_registrar.interface.operation import SIGNED, Body, Query, operation, query_of
 from seedkeep_registrar.replication import heartbeats
 from seedkeep_registrar.replication.leases import Reported
 from seedkeep_registrar.store import audits, claims, nodes
@@ -27,13 +30,139 @@ MAX_CLAIMS = 200_000
 _HEARTBEAT_BYTES = 32 * 1024 * 1024
 
 
+class NodeBody(Body):
+    """What a storage manager says of itself; everything but pledge and port may be empty."""
+
+    pledge: Bytes
+    port: Port
+    operator: Annotated[str, Meta(max_length=200)] = ""
+    institution: Annotated[str, Meta(max_length=200)] = ""
+    country: Annotated[str, Meta(max_length=60)] = ""
+    subjects: Annotated[list[Annotated[str, Meta(max_length=500)]], Meta(max_length=1000)] = []  # noqa: RUF012
+    software: Annotated[str, Meta(max_length=200)] = ""
+
+
+class AuditTally(TypedDict):
+    """How a storage manager's audits ended."""
+
+    success: Count
+    failure: Count
+    offline: Count
+    contained: Count
+    unknown: Count
+
+
+class NodeDocument(TypedDict):
+    """A storage manager."""
+
+    node: Key
+    operator: str
+    institution: str
+    country: str
+    state: Annotated[str, Meta(description="active, paused, draining or offline")]
+    pledge: Bytes
+    used: Bytes
+    datasets: Count
+    registered: Moment
+    last_seen: Moment
+    audits: AuditTally
+
+
+class NodeList(TypedDict):
+    """Storage managers, longest known first."""
+
+    nodes: list[NodeDocument]
+
+
+class HeartbeatQuery(Query):
+    """How long the answer may be held back."""
+
+    wait: Annotated[float, Meta(ge=0, le=heartbeats.MAX_WAIT_S, description="Seconds to wait for news.")] = (
+        0.0
+    )
+
+
+class HeldClaim(Body):
+    """A claim as its node sees it."""
+
+    content_id: Hex64
+    state: Literal["downloading", "complete", "failed"]
+    bytes: Bytes
+
+
+class TaintsSeen(Body):
+    """The taint list that a node obeys."""
+
+    version: Count
+    log_size: Count = 0
+
+
+class HeartbeatBody(Body):
+    """How a node is, with every claim that it has."""
+
+    state: Literal["active", "paused", "draining"]
+    pledge: Bytes
+    used: Bytes
+    reserved: Bytes
+    port: Port
+    claims: Annotated[list[HeldClaim], Meta(max_length=MAX_CLAIMS)] = []  # noqa: RUF012
+    taints: TaintsSeen | None = None
+    problems: Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=100)] = []  # noqa: RUF012
+    companions: Annotated[list[Hex64], Meta(max_length=MAX_CLAIMS)] = []  # noqa: RUF012
+
+
+class Offer(TypedDict):
+    """A dataset that the node may take on."""
+
+    content_id: Hex64
+    rid: Hex64
+    bytes: Bytes
+    files: Count
+
+
+class Lease(TypedDict):
+    """A claim, and when it ends unless a heartbeat names it."""
+
+    content_id: Hex64
+    expires: Moment
+
+
+class Challenge(TypedDict):
+    """The first round of an audit."""
+
+    id: str
+    content_id: Hex64
+    nonce: str
+    leaves: list[Annotated[list[Count], Meta(min_length=2, max_length=2)]]
+    deadline_s: float
+
+
+class HeartbeatAnswer(TypedDict):
+    """What there is for a node; see docs/protocol.md."""
+
+    now: Moment
+    taint_head: str
+    offers: list[Offer]
+    leases: list[Lease]
+    release: list[Hex64]
+    challenges: list[Challenge]
+    companions: list[Hex64]
+
+
 def _address(request: web.Request) -> str:
     trusted = parse_networks(request.app[REGISTRAR].settings.trusted_proxies)
     return str(address_of(request, trusted))
 
 
 @routes.post("/api/v1/nodes")
-async def introduce(request: web.Request) -> web.Response:
+@operation(
+    "Introduce a storage manager",
+    tag="Storage",
+    answers={200: NodeDocument, 201: NodeDocument},
+    body=NodeBody,
+    security=SIGNED,
+)
+async def introduce_node(request: web.Request) -> web.Response:
     """A node introduces itself, or says anew what it is: 201, or 200 when it is known."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)
@@ -70,10 +199,19 @@ def _claim(value: Any) -> Reported:
 
 
 @routes.post("/api/v1/heartbeat")
+@operation(
+    "Report, and be told",
+    tag="Storage",
+    answers={200: HeartbeatAnswer},
+    problems=(404,),
+    query=HeartbeatQuery,
+    body=HeartbeatBody,
+    security=SIGNED,
+)
 async def heartbeat(request: web.Request) -> web.Response:
     """A node reports, and is told what there is for it; see docs/protocol.md."""
     registrar = request.app[REGISTRAR]
-    wait = query_number(request, "wait", 0.0, heartbeats.MAX_WAIT_S)
+    wait = query_of(request, HeartbeatQuery).wait
     signed, message = await auth.signed_json(request, limit=_HEARTBEAT_BYTES)
     # a node may have very many claims
     report = await asyncio.to_thread(_report, message, _address(request), registrar.clock())
@@ -113,6 +251,7 @@ def _list(connection: Connection) -> tuple[list[Node], dict[str, int], dict[str,
 
 
 @routes.get("/api/v1/nodes")
+@operation("List the storage managers", tag="Storage", answers={200: NodeList})
 async def list_nodes(request: web.Request) -> web.Response:
     """All storage managers, with how their audits ended."""
     return web.json_response({"nodes": await node_documents(request.app[REGISTRAR])})

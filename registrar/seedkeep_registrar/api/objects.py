@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from aiohttp import web
 
 from seedkeep.core.errors import NotFound
@@ -9,16 +11,32 @@ from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth, documents
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.interface.fields import Hex64
+from seedkeep_registrar.interface.operation import SIGNED, Content, operation
 from seedkeep_registrar.problems import TooLarge
 from seedkeep_registrar.registration import check_member
 from seedkeep_registrar.store import records, taints
 
 routes = web.RouteTableDef()
 _IMMUTABLE = "public, max-age=31536000, immutable"
+_BYTES = Content("application/octet-stream")
+
+
+class StoredObject(TypedDict):
+    """The object that is there now."""
+
+    sha256: Hex64
 
 
 @routes.put("/api/v1/objects/{sha256}")
-async def put(request: web.Request) -> web.Response:
+@operation(
+    "Upload an object",
+    tag="Objects",
+    answers={200: StoredObject, 201: StoredObject},
+    body=_BYTES,
+    security=SIGNED,
+)
+async def put_object(request: web.Request) -> web.Response:
     """Take an object: 201, or 200 when it was there. It is durable then."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
     limit = registrar.settings.max_object_bytes
@@ -34,7 +52,13 @@ async def put(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/objects/{sha256}", allow_head=False)
-async def get(request: web.Request) -> web.StreamResponse:
+@operation(
+    "Read an object",
+    tag="Objects",
+    answers={200: _BYTES, 206: _BYTES},
+    problems=(404, 416, 451),
+)
+async def get_object(request: web.Request) -> web.StreamResponse:
     """The bytes of an object that a record names; ranges are allowed."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
     record = await registrar.db.read(records.naming, sha256)
@@ -54,7 +78,8 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 
 @routes.head("/api/v1/objects/{sha256}")
-async def head(request: web.Request) -> web.Response:
+@operation("Ask whether an object is there", tag="Objects", answers={200: None, 404: None})
+async def head_object(request: web.Request) -> web.Response:
     """200 when the object is there, named by a record or not."""
     sha256 = path_hex64(request, "sha256")
     present = request.app[REGISTRAR].objects.size(sha256) is not None

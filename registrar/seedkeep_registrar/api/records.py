@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypedDict
+
 from aiohttp import web
+from msgspec import Meta
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep.core.events import MAX_BODY_BYTES
 from seedkeep.core.identifiers import Kind
 from seedkeep_registrar import auth, documents
-from seedkeep_registrar.api.fields import path_hex64, query_number
+from seedkeep_registrar.api.fields import path_hex64
+from seedkeep_registrar.api.shapes import Record, ShortRecord, SignedEvent
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.interface.fields import Next
+from seedkeep_registrar.interface.operation import SIGNED, Content, Link, Query, operation, query_of
 from seedkeep_registrar.registration import register
 from seedkeep_registrar.store import records
 
 routes = web.RouteTableDef()
-_PAGE = 100
-_LONGEST_PAGE = 1000
+_OF_RECORD = {"rid": "$response.body#/rid"}
+_FROM_RECORD = {
+    "record": Link("get_record", _OF_RECORD),
+    "manifest": Link("get_manifest", _OF_RECORD),
+    "web_seed_reports": Link("list_web_seed_reports", _OF_RECORD),
+    "torrent": Link("torrent_v2", {"content_id": "$response.body#/content_id"}),
+    "torrent_v1": Link("torrent_v1", {"content_id": "$response.body#/content_id"}),
+}
+
+
+class RecordQuery(Query):
+    """Which page of the records."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Most records in the answer.")] = 100
+    cursor: Annotated[str, Meta(max_length=200, description="The `next` of the page before.")] = ""
+
+
+class RecordPage(TypedDict):
+    """Some records, and how to go on."""
+
+    records: list[ShortRecord]
+    next: Next
 
 
 @routes.post("/api/v1/events")
+@operation(
+    "Record a dataset",
+    tag="Records",
+    answers={200: Record, 201: Record},
+    problems=(404, 409, 451),
+    body=SignedEvent,
+    security=SIGNED,
+    links=_FROM_RECORD,
+)
 async def post_event(request: web.Request) -> web.Response:
     """Record a dataset: 201 with the record document, 200 when the event is there already."""
     registrar = request.app[REGISTRAR]
@@ -29,12 +64,19 @@ async def post_event(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/records")
+@operation(
+    "List the records",
+    tag="Records",
+    answers={200: RecordPage},
+    query=RecordQuery,
+    links={"next_page": Link("list_records", {"cursor": "$response.body#/next"})},
+)
 async def list_records(request: web.Request) -> web.Response:
     """Short documents, newest first, a page at a time."""
     registrar = request.app[REGISTRAR]
-    limit = int(query_number(request, "limit", _PAGE, _LONGEST_PAGE)) or _PAGE
-    cursor = request.query.get("cursor")
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
+    asked = query_of(request, RecordQuery)
+    limit, cursor = asked.limit, asked.cursor
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
         raise InvalidInput("this cursor is not one that a page gave")
     before = int(cursor) if cursor else None
     found = await registrar.db.read(records.newest, before=before, limit=limit + 1)
@@ -44,6 +86,7 @@ async def list_records(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/records/{rid}")
+@operation("Read a record", tag="Records", answers={200: Record}, problems=(404, 451), links=_FROM_RECORD)
 async def get_record(request: web.Request) -> web.Response:
     """The record document; 451 when a taint stands."""
     registrar, rid = request.app[REGISTRAR], path_hex64(request, "rid")
@@ -51,6 +94,12 @@ async def get_record(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/records/{rid}/manifest")
+@operation(
+    "Read a record's manifest",
+    tag="Records",
+    answers={200: Content("application/jsonl"), 206: Content("application/jsonl")},
+    problems=(404, 416, 451),
+)
 async def get_manifest(request: web.Request) -> web.StreamResponse:
     """The manifest as JSON Lines."""
     registrar, rid = request.app[REGISTRAR], path_hex64(request, "rid")

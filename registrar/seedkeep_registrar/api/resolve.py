@@ -4,20 +4,53 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated, TypedDict
 
 from aiohttp import web
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import InvalidInput, NotFound
 from seedkeep.core.identifiers import Identifier, Kind, parse
 from seedkeep_registrar import documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.fields import Ark, Hex64
+from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
 from seedkeep_registrar.store import files, records, taints
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
 
 routes = web.RouteTableDef()
 _BARE = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class ResolveQuery(Query):
+    """The name asked for."""
+
+    id: Annotated[
+        str,
+        Meta(
+            max_length=4096,
+            description="A name of any form: ARK, content id, magnet, checksum, URL.",
+            examples=["ark:/99999/sk0123456789bcdfg"],
+        ),
+    ] = ""
+
+
+class Match(TypedDict):
+    """A record that a name may mean; `path` is that of a file in it, or empty."""
+
+    rid: Hex64
+    ark: Ark
+    content_id: Hex64
+    name: str
+    path: str
+
+
+class Matches(TypedDict):
+    """What a name may mean; at least one."""
+
+    matches: list[Match]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +103,17 @@ def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_F
 
 
 @routes.get("/api/v1/resolve")
+@operation(
+    "Find what a name means",
+    tag="Records",
+    answers={200: Matches},
+    problems=(404, 451),
+    query=ResolveQuery,
+    links={"record": Link("get_record", {"rid": "$response.body#/matches/0/rid"})},
+)
 async def resolve(request: web.Request) -> web.Response:
     """What a name may mean: 404 when nothing, 451 when only what is tainted."""
-    matches = await matches_of(request.app[REGISTRAR], request.query.get("id", ""))
+    matches = await matches_of(request.app[REGISTRAR], query_of(request, ResolveQuery).id)
     return web.json_response({"matches": matches})
 
 

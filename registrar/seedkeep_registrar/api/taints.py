@@ -2,32 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 from aiohttp import web
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import NotFound, Refused
 from seedkeep.core.statements import Removal
 from seedkeep_registrar import auth, curation
+from seedkeep_registrar.api.attestations import Signature
 from seedkeep_registrar.api.fields import path_hex64
+from seedkeep_registrar.api.shapes import EmptyOrHex64, SignedEvent
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.curation import Decision
+from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment
+from seedkeep_registrar.interface.operation import SIGNED, Body, Content, operation
 from seedkeep_registrar.replication import leases
 from seedkeep_registrar.store import taints
 
 routes = web.RouteTableDef()
+_ID = {"id": Hex64}
+
+
+class TaintDocument(TypedDict):
+    """A taint, and how far it is obeyed."""
+
+    id: Hex64
+    subject: Annotated[str, Meta(description="content:…, record:… or root:…")]
+    category: str
+    reason: str
+    created: Moment
+    approvers: list[Key]
+    lifted: EmptyOrHex64
+    state: Literal["proposed", "standing", "lifted"]
+    approvals: Count
+    needed: Count
+    obeyed: Annotated[int, Meta(ge=0, description="Storage managers that returned a receipt.")]
+
+
+class TaintList(TypedDict):
+    """All taints, newest first."""
+
+    taints: list[TaintDocument]
+
+
+class Decided(TypedDict):
+    """How a taint stands after a curator's decision."""
+
+    id: Hex64
+    state: Literal["proposed", "standing", "lifted"]
+    approvals: Count
+    needed: Count
+
+
+class ReceiptBody(Body):
+    """A node says that the bytes of a tainted dataset are gone from it; signed, see docs/protocol.md."""
+
+    v: Literal[1]
+    type: Literal["removal"]
+    taint: Hex64
+    content_id: Hex64
+    bytes: Bytes
+    node: Key
+    at: Moment
+    sig: Signature
+
+
+class ReceiptKept(TypedDict):
+    """The taint that was obeyed."""
+
+    taint: Hex64
 
 
 @routes.get("/api/v1/taints/head")
-async def head(request: web.Request) -> web.Response:
+@operation("Read the head of the taint list", tag="Taints", answers={200: Content("text/plain")})
+async def taint_head(request: web.Request) -> web.Response:
     """The signed head of the list."""
-    note = request.app[REGISTRAR].taint_head.note
+    note = await request.app[REGISTRAR].taint_head.newest()
     return web.Response(text=note, content_type="text/plain", headers={"Cache-Control": "no-cache"})
 
 
 @routes.get("/api/v1/taints/lists/{sha256}")
-async def published_list(request: web.Request) -> web.Response:
+@operation("Read a taint list", tag="Taints", answers={200: Content("application/jsonl")}, problems=(404,))
+async def taint_list(request: web.Request) -> web.Response:
     """The list a head names, one canonical entry a line."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
     data = await registrar.db.read(taints.published, sha256)
@@ -41,6 +99,7 @@ async def published_list(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/taints")
+@operation("List the taints", tag="Taints", answers={200: TaintList})
 async def list_taints(request: web.Request) -> web.Response:
     """All taints with their state, newest first."""
     return web.json_response({"taints": await all_taint_documents(request.app[REGISTRAR])})
@@ -85,7 +144,15 @@ def _answer(registrar: Registrar, decision: Decision) -> web.Response:
 
 
 @routes.post("/api/v1/taints")
-async def taint(request: web.Request) -> web.Response:
+@operation(
+    "Propose or approve a taint",
+    tag="Taints",
+    answers={200: Decided, 201: Decided},
+    problems=(404, 409),
+    body=SignedEvent,
+    security=SIGNED,
+)
+async def post_taint(request: web.Request) -> web.Response:
     """A curator proposes or approves a taint."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)
@@ -93,7 +160,16 @@ async def taint(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/taints/{id}/lift")
-async def lift(request: web.Request) -> web.Response:
+@operation(
+    "Lift a taint",
+    tag="Taints",
+    answers={200: Decided, 201: Decided},
+    problems=(404, 409),
+    path=_ID,
+    body=SignedEvent,
+    security=SIGNED,
+)
+async def lift_taint(request: web.Request) -> web.Response:
     """A curator lifts a taint."""
     registrar, taint_id = request.app[REGISTRAR], path_hex64(request, "id")
     signed, message = await auth.signed_json(request)
@@ -101,7 +177,15 @@ async def lift(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/receipts")
-async def receipt(request: web.Request) -> web.Response:
+@operation(
+    "Return a receipt of removal",
+    tag="Taints",
+    answers={201: ReceiptKept},
+    problems=(404,),
+    body=ReceiptBody,
+    security=SIGNED,
+)
+async def post_receipt(request: web.Request) -> web.Response:
     """A node's receipt: the bytes of a tainted dataset are gone from it."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)

@@ -11,22 +11,26 @@ from seedkeep.core.metainfo import carried_web_seeds
 from seedkeep_registrar import documents
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.interface.operation import Content, operation
 from seedkeep_registrar.store import records
 from seedkeep_registrar.verification import build_torrent
 from seedkeep_registrar.workers import LARGE_BYTES
 
 routes = web.RouteTableDef()
 MAX_WEB_SEEDS = 16
+_TORRENT = Content("application/x-bittorrent")
 BUILT: web.AppKey[Built] = web.AppKey("built", Built)
 
 
 @routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.torrent")
+@operation("Read the torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 451))
 async def torrent_v2(request: web.Request) -> web.Response:
     """The v2-only torrent, which is the dataset's identity."""
     return await _torrent(request, 2)
 
 
 @routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.v1.torrent")
+@operation("Read the v1 companion torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 451))
 async def torrent_v1(request: web.Request) -> web.Response:
     """The v1-only companion, for clients that know no v2."""
     return await _torrent(request, 1)

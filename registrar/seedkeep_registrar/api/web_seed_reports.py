@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypedDict
+
 from aiohttp import web
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import NotFound
 from seedkeep_registrar import auth, times
 from seedkeep_registrar.api.fields import Fields, path_hex64
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.fields import Hex64, Key, Moment
+from seedkeep_registrar.interface.operation import SIGNED, Body, operation
 from seedkeep_registrar.store import records, web_seed_reports
 
 routes = web.RouteTableDef()
 
 
+class ReportBody(Body):
+    """A web seed that serves something else than the record says."""
+
+    content_id: Hex64
+    web_seed: Annotated[str, Meta(max_length=2000)]
+    reason: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class Empty(TypedDict):
+    """Nothing to say."""
+
+
+class Report(TypedDict):
+    """Somebody's last report on one web seed."""
+
+    web_seed: str
+    reporter: Key
+    reason: str
+    at: Moment
+
+
+class Reports(TypedDict):
+    """Reports, newest first."""
+
+    reports: list[Report]
+
+
 @routes.post("/api/v1/web-seed-reports")
-async def report(request: web.Request) -> web.Response:
+@operation(
+    "Report a web seed",
+    tag="Storage",
+    answers={202: Empty},
+    problems=(404,),
+    body=ReportBody,
+    security=SIGNED,
+)
+async def report_web_seed(request: web.Request) -> web.Response:
     """Keep the sender's last report on one web seed of one dataset."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)
@@ -27,7 +67,8 @@ async def report(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/records/{rid}/web-seed-reports")
-async def reports(request: web.Request) -> web.Response:
+@operation("List the reports on web seeds", tag="Records", answers={200: Reports}, problems=(404,))
+async def list_web_seed_reports(request: web.Request) -> web.Response:
     """What was reported of the web seeds of a record's data, newest first."""
     registrar, rid = request.app[REGISTRAR], path_hex64(request, "rid")
     found = await registrar.db.read(_of_record, rid)

@@ -1,0 +1,152 @@
+"""Shapes of the documents that several routes give or take, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from seedkeep.core.metadata import Contact, Creator, Date, Funding, Related
+from seedkeep.core.metadata import Subject as Term
+from seedkeep_registrar.interface.fields import Ark, Bytes, Count, Hex40, Hex64, Key, Moment
+from seedkeep_registrar.interface.operation import Body
+from seedkeep_registrar.interface.problem import Taint
+
+Url = Annotated[str, Meta(description="A URL.")]
+Magnet = Annotated[str, Meta(pattern="^magnet:", description="A magnet link.")]
+Note = Annotated[str, Meta(description="A C2SP signed note.")]
+EmptyOrHex64 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$", description="64 hex digits, or empty.")]
+
+
+class Event(TypedDict):
+    """A signed, append-only fact; see docs/protocol.md."""
+
+    v: Literal[1]
+    type: Annotated[str, Meta(description="record, revision, withdrawal, taint or lift")]
+    rid: EmptyOrHex64
+    seq: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    prev: EmptyOrHex64
+    body_sha256: Hex64
+    home: Annotated[str, Meta(description="Origin of the registrar it is addressed to.")]
+    by: Key
+    created: Moment
+    sig: Annotated[str, Meta(description="Base64 of the Ed25519 signature by the key in `by`.")]
+
+
+class SignedEvent(Body):
+    """An event with its body; the event names the body's SHA-256 (JCS form)."""
+
+    event: Event
+    body: dict[str, Any]
+
+
+class Metadata(TypedDict, total=False):
+    """Descriptive metadata after DataCite 4; what is empty is left out."""
+
+    title: str
+    creators: list[str | Creator]
+    subjects: list[str | Term]
+    description: str
+    funding: list[Funding]
+    related: list[Related]
+    dates: list[Date]
+    contacts: list[Contact]
+    publisher: str
+    version: str
+    language: str
+    dois: list[str]
+
+
+class Dataset(TypedDict):
+    """What was shared; immutable."""
+
+    name: str
+    content_id: Hex64
+    infohash_v1: Hex40
+    files: Count
+    bytes: Bytes
+    piece_length: Count
+    manifest: Hex64
+    piece_layers: Hex64
+    pieces_v1: Hex64
+
+
+class Editor(TypedDict):
+    """The person for whom a registrar signed with its own key."""
+
+    account: str
+    name: NotRequired[str]
+    orcid: NotRequired[str]
+
+
+class RecordBody(TypedDict):
+    """The body of the event that made a record."""
+
+    v: Literal[1]
+    dataset: Dataset
+    metadata: Metadata
+    license: str
+    web_seeds: list[str]
+    copies: Count
+    supersedes: NotRequired[Hex64]
+    stewards: NotRequired[list[Key]]
+    editor: NotRequired[Editor]
+
+
+class ShortRecord(TypedDict):
+    """What lists show of a record."""
+
+    rid: Hex64
+    ark: Ark
+    content_id: Hex64
+    infohash_v1: Hex40
+    name: str
+    title: str
+    files: Count
+    bytes: Bytes
+    license: str
+    created: Moment
+    landing_page: Url
+
+
+class Copy(TypedDict):
+    """A copy that a storage manager holds or fetches."""
+
+    node: Key
+    operator: str
+    institution: str
+    country: str
+    state: Annotated[str, Meta(description="downloading, complete, failed or offline")]
+    attested: Moment | None
+    audited: Moment | None
+    last_seen: Moment
+
+
+class Copies(TypedDict):
+    """How many copies there are; numbers count distinct failure domains."""
+
+    wanted: Count
+    complete: Count
+    audited: Count
+    fetching: Count
+    nodes: list[Copy]
+
+
+class Record(ShortRecord):
+    """Everything a client needs to know of one record."""
+
+    home: str
+    steward: Key
+    torrent: Url
+    torrent_v1: Url
+    manifest_url: Url
+    magnet: Magnet
+    magnet_v2: Magnet
+    trackers: list[Url]
+    event: Event
+    body: RecordBody
+    receipt: Note
+    index: Annotated[int, Meta(ge=0, description="Position of its event in the log.")]
+    web_seeds: list[Url]
+    copies: Copies
+    taints: list[Taint]

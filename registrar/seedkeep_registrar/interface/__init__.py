@@ -1,0 +1,1 @@
+"""How routes of the native interface are described, what they have in common, the OpenAPI document."""
