@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from seedkeep_registrar.store.tables import metadata
 
@@ -30,4 +42,45 @@ mails = Table(
     Column("ended", Float, nullable=True),
     Index(None, "about"),
     Index(None, "state", "next_try"),
+)
+
+#: datasets that were submitted where a curator has to agree; ``rid`` is the hash of the submitted event
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("number", _SERIAL, primary_key=True),
+    Column("rid", _HEX64, nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("body_sha256", _HEX64, nullable=False),
+    Column("by", String(51), nullable=False),
+    Column("account_id", BigInteger, nullable=True, index=True),
+    Column("content_id", _HEX64, nullable=False),
+    Column("infohash_v1", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("license", String(64), nullable=False),
+    Column("manifest", _HEX64, nullable=False, index=True),
+    Column("piece_layers", _HEX64, nullable=False, index=True),
+    Column("pieces_v1", _HEX64, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("received", Float, nullable=False),
+    Index(None, "state", "number"),
+    Index(None, "by", "content_id"),
+)
+
+#: what curators decided; each is an event in the log
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("event", _HEX64, primary_key=True),
+    Column("submission", _HEX64, ForeignKey("submissions.rid"), nullable=False, index=True),
+    Column("position", BigInteger, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String(51), nullable=False),
+    Column("editor", JSON, nullable=True),
+    Column("at", Float, nullable=False),
 )
