@@ -19,10 +19,12 @@ from seedkeep.core.keys import PublicKey
 from seedkeep.core.origin import origin_of
 from seedkeep.core.settings import setting
 from seedkeep_registrar.client_address import parse_networks
+from seedkeep_registrar.mail.address import parse_address
 from seedkeep_registrar.web_seeds.storage import Storage
 
 OPEN = "open"
 MEMBERS = "members"
+CLOSED = "closed"
 
 
 def _storage(table: Any) -> Storage:
@@ -74,6 +76,17 @@ class Settings:
     members: tuple[str, ...] = setting((), "keys that may register when registration = members")
     curators: tuple[str, ...] = setting((), "keys that may taint and lift")
     operators: tuple[str, ...] = setting((), "keys that may do everything an operator may")
+    operator_emails: tuple[str, ...] = setting((), "e-mail addresses whose people are operators")
+    sign_up: str = setting(
+        OPEN, "who may make an account by e-mail: open (everybody), or closed (whom an operator adds)"
+    )
+    member_domains: tuple[str, ...] = setting(
+        (), "with registration = members: domains of e-mail addresses whose people begin as members"
+    )
+    session_s: float = setting(30 * 86400, "how long a browser stays signed in at most", unit="seconds")
+    session_idle_s: float = setting(
+        7 * 86400, "how long a browser that is not used stays signed in", unit="seconds"
+    )
     approvals_needed: int = setting(
         0, "curators who must agree before a taint stands; 0: two, or one where there is only one curator"
     )
@@ -124,6 +137,10 @@ class Settings:
             raise UsageError(
                 f"setting registration is {self.registration!r}", hint="Set it to open or members."
             )
+        if self.sign_up not in (OPEN, CLOSED):
+            raise UsageError(f"setting sign_up is {self.sign_up!r}", hint="Set it to open or closed.")
+        for email in self.operator_emails:
+            parse_address(email)
         if self.slowest_fetch <= 0:
             raise UsageError("setting slowest_fetch must be more than 0 bytes per second")
         for name in (
@@ -134,6 +151,8 @@ class Settings:
             "audit_interval_s",
             "orphan_s",
             "mail_retry_s",
+            "session_s",
+            "session_idle_s",
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"setting {name} must be more than 0 seconds")

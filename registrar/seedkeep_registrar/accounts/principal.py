@@ -1,5 +1,8 @@
 """Who sent a request, and what they may do: the one question every handler that guards something asks.
 
+Proofs are, in this order: a bearer token, an RFC 9421 signature, a session's cookie. Roles are read with
+every request, so that what an operator changes counts at once, in every process.
+
 A handler writes::
 
     principal = await require(request, Role.CURATOR, "curate")
@@ -16,14 +19,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, Refused
 from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth
-from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.accounts import browser, codes
+from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.settings import Settings
+from seedkeep_registrar.store import accounts, api_tokens
 from seedkeep_registrar.store.accounts import Account, Role
+from seedkeep_registrar.store.sessions import Session
 
 __all__ = [
     "ANONYMOUS",
@@ -34,8 +41,11 @@ __all__ = [
     "body_of",
     "json_of",
     "page_principal",
+    "people",
     "principal_of",
+    "principal_of_key",
     "require",
+    "session_of",
 ]
 
 #: what a token may be limited to
@@ -43,6 +53,8 @@ SCOPES = ("read", "register", "edit", "curate", "operate")
 EVERY_SCOPE = frozenset(SCOPES)
 #: largest body of a request that is signed and not streamed
 MAX_BODY = 512 * 1024
+#: headers that name somebody, apart from the cookie
+_PROOFS = ("Signature-Input", "Signature", "Authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class Principal:
 ANONYMOUS = Principal(Role.VISITOR, None, "", "anonymous", frozenset())
 _PRINCIPAL = web.RequestKey("principal", Principal)
 _BODY = web.RequestKey("signed_body", bytes)
+_SESSION = web.RequestKey("session", Session)
 
 
 def role_of_key(settings: Settings, key: str) -> Role:
@@ -83,6 +96,7 @@ async def principal_of(request: web.Request) -> Principal:
 
     Raises:
         Unauthenticated: it carries a proof that does not hold.
+        Refused: the account is disabled, or a write by a session came from another site.
         InvalidInput: its body is compressed.
         TooLarge: it is signed and its body is over 512 KiB.
     """
@@ -94,15 +108,75 @@ async def principal_of(request: web.Request) -> Principal:
 
 
 async def _establish(request: web.Request) -> Principal:
-    if "Signature-Input" not in request.headers:
+    if "Authorization" in request.headers:
+        return await _by_token(request)
+    if any(name in request.headers for name in _PROOFS):
+        return await _by_signature(request)
+    found = await browser.find(request)
+    if found is None:
         return ANONYMOUS
+    browser.check_origin(request)
+    request[_SESSION], account = found
+    return Principal(account.role, account, "", "session", EVERY_SCOPE)
+
+
+async def _by_signature(request: web.Request) -> Principal:
     body = await auth.read_body(request, MAX_BODY)
     signed = await auth.verify(request)
     auth.check_digest(signed, body)
     request[_BODY] = body
-    key = str(signed.key)
-    role = role_of_key(request.app[REGISTRAR].settings, key)
-    return Principal(role, None, key, "signature", EVERY_SCOPE)
+    return await principal_of_key(request.app[REGISTRAR], str(signed.key))
+
+
+async def principal_of_key(registrar: Registrar, key: str) -> Principal:
+    """Who acts by a key whose signature was checked.
+
+    Raises:
+        Refused: the account is disabled, and no setting names the key.
+    """
+    role, account = role_of_key(registrar.settings, key), await registrar.db.read(accounts.by_key, key)
+    if account is not None and account.disabled:
+        if role == Role.VISITOR:
+            raise Refused("the account of this key is disabled", hint="Ask the registrar's operator.")
+        account = None
+    if account is not None:
+        role = max(role, account.role)
+    return Principal(role, account, key, "signature", EVERY_SCOPE)
+
+
+async def _by_token(request: web.Request) -> Principal:
+    registrar, given = request.app[REGISTRAR], request.headers.getall("Authorization")
+    scheme, _, secret = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer" or not codes.is_token(secret):
+        raise Unauthenticated(
+            "the Authorization header carries no token of this registrar",
+            hint="Send Authorization: Bearer skp_…; tokens are made on the account's page.",
+        )
+    now = registrar.clock()
+    found = await registrar.db.read(api_tokens.by_secret, codes.digest(secret), now)
+    if found is None:
+        raise Unauthenticated(
+            "this token does not work: it was revoked, has expired, or its account is disabled",
+            hint="Make a new one on the account's page.",
+        )
+    token, account = found
+    if token.last_used is None or now - token.last_used > browser.SEEN_EVERY_S:
+        await registrar.db.write(api_tokens.used, token.id, now)
+    return Principal(account.role, account, "", "token", frozenset(token.scopes))
+
+
+@web.middleware
+async def people(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whoever comes with a session is known before the handler runs, for what its page shows."""
+    if browser.token_of(request) and not any(name in request.headers for name in _PROOFS):
+        await principal_of(request)
+    return await handler(request)
+
+
+def session_of(request: web.Request) -> Session | None:
+    """The session by which the sender is known."""
+    session: Session | None = request.get(_SESSION)
+    return session
 
 
 async def require(request: web.Request, role: Role, scope: str) -> Principal:
