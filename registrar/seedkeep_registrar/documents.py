@@ -1,7 +1,8 @@
 """The record document: everything a client or a page needs to know of one record, as plain JSON values.
 
 :func:`record_document` raises :class:`TaintedRecord` for a tainted record; nothing else gives out torrents,
-magnets and web seeds of a record.
+magnets and web seeds of a record. A withdrawn record raises :class:`WithdrawnRecord`, whose members are all
+that is still said of it.
 """
 
 from __future__ import annotations
@@ -18,21 +19,32 @@ from seedkeep.core.identifiers import Kind
 from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
-from seedkeep_registrar.problems import TaintedRecord
+from seedkeep_registrar.problems import TaintedRecord, WithdrawnRecord
 from seedkeep_registrar.store import claims, datasets, events, records, taints
 from seedkeep_registrar.store.claims import COMPLETE, Copy
-from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store.events import Stored
+from seedkeep_registrar.store.records import Record, Version
 from seedkeep_registrar.store.taints import Taint
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the database knows of one record, read in one transaction."""
+    """What the database knows of one record, read in one transaction.
+
+    Args:
+        event, body, receipt: of its first event.
+        newest: event, body and receipt of its newest one; None when it has only one.
+        metadata: what is said of it now.
+        versions: all of its series, oldest first.
+    """
 
     record: Record
     event: dict[str, Any]
     body: dict[str, Any]
     receipt: str
+    newest: dict[str, Any] | None
+    metadata: dict[str, Any]
+    versions: tuple[Version, ...]
     wanted: int
     copies: tuple[Copy, ...]
     taints: tuple[Taint, ...]
@@ -40,19 +52,35 @@ class Found:
 
 def read(connection: Connection, record: Record) -> Found:
     """Read the rest of a record, for :func:`render`."""
-    stored = events.head_of(connection, record.rid)
-    assert stored is not None
+    first = events.at(connection, record.position)
+    newest = events.head_of(connection, record.rid) if record.seq else None
+    assert first is not None
     dataset = datasets.by_content_id(connection, record.content_id)
-    body = events.body(connection, record.body_sha256)
+    body = _body(connection, record.body_sha256)
+    state = body if record.state_sha256 == record.body_sha256 else _body(connection, record.state_sha256)
     return Found(
         record,
-        jcs.loads(stored.event.leaf()),
-        jcs.loads(body, limit=MAX_BODY_BYTES) if body is not None else {},
-        stored.receipt,
+        jcs.loads(first.event.leaf()),
+        body,
+        first.receipt,
+        signed_document(newest, _body(connection, newest.event.body_sha256)) if newest else None,
+        state.get("metadata", {}),
+        tuple(records.versions(connection, record.series)),
         dataset.wanted if dataset else record.copies,
         tuple(claims.copies(connection, record.content_id)),
         tuple(taints.standing_on_record(connection, record.rid)),
     )
+
+
+def _body(connection: Connection, sha256: str) -> dict[str, Any]:
+    """A body, or nothing when it has been dropped."""
+    body = events.body(connection, sha256)
+    return dict(jcs.loads(body, limit=MAX_BODY_BYTES)) if body is not None else {}
+
+
+def signed_document(stored: Stored, body: dict[str, Any]) -> dict[str, Any]:
+    """An event with its body and receipt, as others verify it."""
+    return {"event": jcs.loads(stored.event.leaf()), "body": body, "receipt": stored.receipt}
 
 
 def _find(connection: Connection, kind: Kind, value: str) -> Record | None:
@@ -62,7 +90,7 @@ def _find(connection: Connection, kind: Kind, value: str) -> Record | None:
         return found[0] if found else None
     if kind is Kind.INFOHASH_V1:
         companions = records.by_infohash_v1(connection, value)
-        return companions[0] if companions else None
+        return min(companions, key=lambda r: bool(r.withdrawn)) if companions else None
     look_up = records.by_ark if kind is Kind.ARK else records.by_rid
     return look_up(connection, value)
 
@@ -90,6 +118,7 @@ async def untainted(registrar: Registrar, kind: Kind, value: str) -> Record:
     Raises:
         NotFound: there is no such record.
         TaintedRecord: a taint stands on it.
+        WithdrawnRecord: it is withdrawn.
     """
     found = await registrar.db.read(_with_taints, kind, value)
     if found is None:
@@ -97,6 +126,8 @@ async def untainted(registrar: Registrar, kind: Kind, value: str) -> Record:
     record, standing = found
     if standing:
         raise tainted_record(record, standing)
+    if record.withdrawn:
+        raise withdrawn_record(registrar, await registrar.db.read(read, record))
     return record
 
 
@@ -110,6 +141,7 @@ async def record_document(registrar: Registrar, kind: Kind, value: str) -> dict[
     Raises:
         NotFound: there is no such record.
         TaintedRecord: a taint stands on it, its content or one of its files; ``members`` says which.
+        WithdrawnRecord: it is withdrawn.
     """
     found = await registrar.db.read(_read_by, kind, value)
     if found is None:
@@ -146,21 +178,68 @@ def tainted_record(record: Record, standing: tuple[Taint, ...]) -> TaintedRecord
     )
 
 
+def withdrawn_record(registrar: Registrar, found: Found) -> WithdrawnRecord:
+    """The error that tells why the data of a withdrawn record is not offered."""
+    document = said_of(registrar, found)
+    gone, others = document["withdrawn"], [v for v in found.versions if v.live]
+    newer = f"There is another version of it: ark:/{others[-1].ark}." if others else ""
+    return WithdrawnRecord(
+        f"{found.record.name} was withdrawn on {gone['created'][:10]}: {gone['reason']}",
+        hint=newer or f"What was said of it stays at {document['landing_page']}.",
+        members=document,
+    )
+
+
+def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
+    """The part of a record document that stays when the record is withdrawn.
+
+    Raises:
+        TaintedRecord: a taint stands on it.
+    """
+    record, newest = found.record, found.newest
+    if found.taints:
+        raise tainted_record(record, found.taints)
+    live = [v.rid for v in found.versions if v.live]
+    gone = newest["body"] if record.withdrawn and newest else {}
+    return {
+        **short_document(registrar, record),
+        "home": found.event["home"],
+        "steward": record.steward,
+        "event": found.event,
+        "body": found.body,
+        "receipt": found.receipt,
+        "index": record.position,
+        "seq": record.seq,
+        "head": record.head,
+        "updated": record.updated,
+        "stewards": list(record.stewards),
+        "metadata": found.metadata,
+        "revision": newest,
+        "supersedes": record.supersedes,
+        "superseded_by": [v.rid for v in found.versions if v.supersedes == record.rid],
+        "latest": live[-1] if live else record.rid,
+        "withdrawn": {"created": record.withdrawn, "reason": gone.get("reason", "")}
+        if record.withdrawn
+        else None,
+        "taints": [],
+    }
+
+
 def render(registrar: Registrar, found: Found) -> dict[str, Any]:
     """The record document.
 
     Raises:
         TaintedRecord: a taint stands on it.
+        WithdrawnRecord: it is withdrawn.
     """
     record = found.record
-    if found.taints:
-        raise tainted_record(record, found.taints)
+    if record.withdrawn and not found.taints:
+        raise withdrawn_record(registrar, found)
+    document = said_of(registrar, found)
     base, content_id = registrar.public_url, record.content_id
     seeds = registrar.web_seeds(content_id, record.web_seeds)
     return {
-        **short_document(registrar, record),
-        "home": found.event["home"],
-        "steward": record.steward,
+        **document,
         "torrent": f"{base}/torrents/{content_id}.torrent",
         "torrent_v1": f"{base}/torrents/{content_id}.v1.torrent",
         "manifest_url": f"{base}/api/v1/records/{record.rid}/manifest",
@@ -169,13 +248,8 @@ def render(registrar: Registrar, found: Found) -> dict[str, Any]:
             content_id, record.name, registrar.trackers, carried_web_seeds(2, record.files, seeds)
         ),
         "trackers": list(registrar.trackers),
-        "event": found.event,
-        "body": found.body,
-        "receipt": found.receipt,
-        "index": record.position,
         "web_seeds": list(seeds),
         "copies": copies_document(registrar, found.wanted, found.copies),
-        "taints": [],
     }
 
 

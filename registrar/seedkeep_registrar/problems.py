@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import Error, InvalidInput, Tainted
+from seedkeep.core.errors import Conflict, Error, InvalidInput, Tainted, Withdrawn
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "refused": (403, "refused"),
     "not_found": (404, "not_found"),
     "conflict": (409, "conflict"),
+    "withdrawn": (410, "withdrawn"),
     "too_large": (413, "too_large"),
     "tainted": (451, "tainted"),
     "too_many_requests": (429, "too_many_requests"),
@@ -52,6 +53,30 @@ class TaintedRecord(Tainted):
         self.members = members or {}
 
 
+class WithdrawnRecord(Withdrawn):
+    """A record is withdrawn.
+
+    Args:
+        members: further members of the problem document: all that is still said of it.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", members: dict[str, Any] | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.members = members or {}
+
+
+class MovedOn(Conflict):
+    """What was to be changed is not as its sender thought.
+
+    Args:
+        members: how it is now (``rid``, ``seq``, ``head``, ``event`` of a record; ``latest`` version).
+    """
+
+    def __init__(self, what: str, *, hint: str = "", members: dict[str, Any] | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.members = members or {}
+
+
 def problem(
     status: int, code: str, detail: str, *, hint: str = "", members: dict[str, Any] | None = None
 ) -> web.Response:
@@ -72,7 +97,7 @@ def problem(
 def problem_of(error: Error) -> web.Response:
     """The problem document of one of our errors."""
     status, code = _STATUS.get(error.code, (500, error.code))
-    members = error.members if isinstance(error, TaintedRecord) else None
+    members = error.members if isinstance(error, TaintedRecord | WithdrawnRecord | MovedOn) else None
     return problem(status, code, error.what, hint=error.hint, members=members)
 
 

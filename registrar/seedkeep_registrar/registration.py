@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import Conflict, InvalidInput, Refused
+from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
 from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.httpsig import WINDOW_S, Signed
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
+from seedkeep.core.revision import RECORD
 from seedkeep.core.taint import Subject, SubjectKind
 from seedkeep_registrar import documents, times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
-from seedkeep_registrar.problems import TaintedRecord, TooLarge
+from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.settings import MEMBERS
-from seedkeep_registrar.store import datasets, events, files, records, taints
+from seedkeep_registrar.store import aliases, datasets, events, files, records, taints
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -46,6 +47,19 @@ class SignedEvent:
 def open_event(
     registrar: Registrar, signed: Signed, message: Mapping[str, Any], kinds: tuple[str, ...]
 ) -> SignedEvent:
+    """Read ``{"event", "body"}`` of a request that the same key has signed.
+
+    Raises:
+        see :func:`read_event`; besides
+        Refused: it was made by another key than the request.
+    """
+    given = read_event(registrar, message, kinds)
+    if given.event.by != str(signed.key):
+        raise Refused("the event was signed by another key than the request")
+    return given
+
+
+def read_event(registrar: Registrar, message: Mapping[str, Any], kinds: tuple[str, ...]) -> SignedEvent:
     """Read ``{"event", "body"}`` and check what is common to all events.
 
     Args:
@@ -53,7 +67,7 @@ def open_event(
 
     Raises:
         InvalidInput, VerificationFailed: it is malformed, or its signature or digest does not hold.
-        Refused: it was made by another key than the request, or for another registrar.
+        Refused: it was made for another registrar.
         TooLarge: the body is over 256 KiB.
     """
     if set(message) != {"event", "body"} or not isinstance(message["event"], dict):
@@ -66,8 +80,6 @@ def open_event(
         raise TooLarge(f"the event's body is over the limit of {MAX_BODY_BYTES} bytes")
     event.verify()
     event.check_body(body)
-    if event.by != str(signed.key):
-        raise Refused("the event was signed by another key than the request")
     if event.home != registrar.origin:
         raise Refused(
             f"the event is addressed to {event.home}, this registrar is {registrar.origin}",
@@ -108,19 +120,40 @@ async def register(registrar: Registrar, signed: Signed, message: Mapping[str, A
         see :func:`open_event`; besides
         Refused: the key may not register here, or the event's time is off.
         Conflict: an object is missing.
+        MovedOn: what it supersedes has a newer version already.
         TaintedRecord: a taint stands on the content or a file.
     """
-    given = open_event(registrar, signed, message, ("record",))
+    given = open_event(registrar, signed, message, (RECORD,))
     if given.event.seq:
-        raise Refused("this registrar takes no revisions of records yet")
+        raise InvalidInput("a record begins a chain of its own")
     body = RecordBody.parse(given.body)
     known = await registrar.db.read(_known, given.event.record_id, body)
     if known is not None:
         return known, False
     check_created(registrar, given.event)
     check_member(registrar, given.event.by)
+    return await make_record(registrar, given, body)
+
+
+async def make_record(
+    registrar: Registrar,
+    given: SignedEvent,
+    body: RecordBody,
+    also: Callable[[Connection], None] = lambda _: None,
+) -> tuple[Found, bool]:
+    """Make the record of an event that may be taken: check its objects, index its files, append it.
+
+    Args:
+        also: what else belongs into the transaction that appends it.
+
+    Returns:
+        The record, and whether it is new.
+
+    Raises:
+        InvalidInput, VerificationFailed, Conflict, TaintedRecord: as :func:`register`.
+    """
     first, last = await _check_and_index(registrar, body)
-    found, new = await registrar.db.write(_record, registrar, given, body, first, last)
+    found, new = await registrar.db.write(_record, registrar, given, body, first, last, also)
     if new:
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
@@ -143,6 +176,30 @@ async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int,
     Returns:
         The number of the first file that is not indexed yet, and the files from there on.
     """
+    entries = await check_objects(registrar, body)
+    dataset = body.dataset
+    if dataset.files <= SLICE:
+        return 0, entries
+    manifest_id, indexed = await registrar.db.write(
+        files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
+    )
+    reader = FileReader(registrar.objects.path(dataset.manifest))
+    while dataset.files - indexed > SLICE:
+        entries = await asyncio.to_thread(reader.read, indexed, SLICE)
+        indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
+    return indexed, await asyncio.to_thread(reader.read, indexed, SLICE)
+
+
+async def check_objects(registrar: Registrar, body: RecordBody) -> list[FileEntry]:
+    """Check a dataset's objects against what its record says.
+
+    Returns:
+        The first files, at most ``SLICE``.
+
+    Raises:
+        InvalidInput, VerificationFailed: they do not give what the record says.
+        Conflict: one is missing.
+    """
     dataset, objects = body.dataset, registrar.objects
     total = 0
     for what, sha256 in _objects(body):
@@ -154,17 +211,7 @@ async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int,
         total += size
     manifest = objects.path(dataset.manifest)
     layers, pieces = objects.path(dataset.piece_layers), objects.path(dataset.pieces_v1)
-    entries = await registrar.workers.run(total, check_dataset, dataset, manifest, layers, pieces, SLICE)
-    if dataset.files <= SLICE:
-        return 0, entries
-    manifest_id, indexed = await registrar.db.write(
-        files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
-    )
-    reader = FileReader(manifest)
-    while dataset.files - indexed > SLICE:
-        entries = await asyncio.to_thread(reader.read, indexed, SLICE)
-        indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
-    return indexed, await asyncio.to_thread(reader.read, indexed, SLICE)
+    return await registrar.workers.run(total, check_dataset, dataset, manifest, layers, pieces, SLICE)
 
 
 def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
@@ -195,6 +242,42 @@ def _index_rest(
     return manifest_id
 
 
+def _series(connection: Connection, registrar: Registrar, event: Event, body: RecordBody) -> str:
+    """The rid of the first of the versions to which a new record belongs.
+
+    Raises:
+        NotFound: what it supersedes is not here.
+        InvalidInput: that has the same content.
+        Refused: its signer is no steward of that.
+        MovedOn: that has a newer version already: versions are a line, not a tree.
+    """
+    if not body.supersedes:
+        return event.record_id
+    older = records.by_rid(connection, body.supersedes)
+    if older is None:
+        raise NotFound(f"there is no record {body.supersedes[:12]}… here that this one could supersede")
+    if older.content_id == body.dataset.content_id:
+        raise InvalidInput(
+            f"ark:/{older.ark} has these very files, so this is no new version of it",
+            hint="Revise what is said of it: `seedkeep edit`.",
+        )
+    settings = registrar.settings
+    trusted = (str(registrar.key.public), *settings.curators, *settings.operators)
+    if event.by not in (*older.stewards, *trusted):
+        raise Refused(
+            f"only a steward of ark:/{older.ark} can record a new version of it",
+            hint="Ask its steward, or a curator of this registrar; or share it as a dataset of its own.",
+        )
+    newer = [v for v in records.versions(connection, older.series) if v.live and v.position > older.position]
+    if newer:
+        raise MovedOn(
+            f"ark:/{older.ark} has a newer version already: ark:/{newer[-1].ark}",
+            hint=f"Make the new version of ark:/{newer[-1].ark}.",
+            members={"latest": {"rid": newer[-1].rid, "ark": f"ark:/{newer[-1].ark}"}},
+        )
+    return older.series
+
+
 def _record(
     connection: Connection,
     registrar: Registrar,
@@ -202,6 +285,7 @@ def _record(
     body: RecordBody,
     first: int,
     last: list[FileEntry],
+    also: Callable[[Connection], None],
 ) -> tuple[Found, bool]:
     """The transaction that makes the record."""
     head = events.lock(connection)
@@ -209,12 +293,14 @@ def _record(
     rid = event.record_id
     known = records.by_rid(connection, rid)
     if known is not None:
+        also(connection)
         return documents.read(connection, known), False
     for what, sha256 in _objects(body):
         if not registrar.objects.touch(sha256):
             raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
     manifest_id = _index_rest(connection, body, first, last, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
+    series = _series(connection, registrar, event, body)
     ark = mint_ark(registrar.settings.naan, rid)
     if records.by_ark(connection, ark) is not None:
         raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
@@ -222,7 +308,7 @@ def _record(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
     wanted = max(body.copies, registrar.settings.min_copies)
-    new_content = datasets.put(
+    datasets.put(
         connection,
         Dataset(
             content_id=dataset.content_id,
@@ -260,8 +346,18 @@ def _record(
         manifest=dataset.manifest,
         piece_layers=dataset.piece_layers,
         pieces_v1=dataset.pieces_v1,
+        seq=0,
+        head=rid,
+        state_sha256=event.body_sha256,
+        updated=event.created,
+        stewards=body.stewards or (event.by,),
+        subjects=body.metadata.keywords,
+        supersedes=body.supersedes,
+        series=series,
+        account=body.editor.account if body.editor and event.by == str(registrar.key.public) else "",
+        withdrawn="",
     )
     records.add(connection, record)
-    if new_content:  # nobody can hold it yet
-        return Found(record, asdict(event), jcs.loads(given.body), stored.receipt, wanted, (), ()), True
+    aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
+    also(connection)
     return documents.read(connection, record), True

@@ -46,6 +46,12 @@ class NotFound(Error):
     code = "not_found"
 
 
+class Withdrawn(NotFound):
+    """The record's steward offers the data no more; what was said of it is still to be read."""
+
+    code = "withdrawn"
+
+
 class Tainted(Error):
     """A signed order forbids holding or fetching this data."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from seedkeep_registrar.store.tables import datasets, records, tainted_records
+from seedkeep_registrar.store.records import live
+from seedkeep_registrar.store.tables import datasets, records
 
 _AT_ONCE = 5000
 
@@ -21,8 +22,8 @@ class Dataset:
         publisher: key of the steward who recorded it first.
         wanted: copies in distinct failure domains.
         created: Unix seconds.
-        servable: a record of it is untainted, and so are its content and files. Only then may it be
-            announced, offered, redirected to, or given out as a torrent.
+        servable: a record of it is neither withdrawn nor tainted, and its content and files are not either.
+            Only then may it be announced, offered, redirected to, or given out as a torrent.
         complete: failure domains with a complete, attested copy.
         held: failure domains with a claim of any kind.
         missing: domains still to be found (wanted − held, at least 0).
@@ -144,14 +145,36 @@ def needy(connection: Connection, *, limit: int) -> list[Dataset]:
 
 
 def update_servable(connection: Connection, content_ids: Iterable[str]) -> None:
-    """Work out anew whether these may be served: some record of each must be untainted."""
+    """Work out anew whether these may be served: some record of each must be live."""
     for content_id in content_ids:
-        clean = connection.execute(
-            select(records.c.rid)
-            .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
-            .where(records.c.content_id == content_id, tainted_records.c.rid.is_(None))
-            .limit(1)
+        left = connection.execute(
+            live(select(records.c.rid).where(records.c.content_id == content_id)).limit(1)
         ).first()
         connection.execute(
-            update(datasets).where(datasets.c.content_id == content_id).values(servable=clean is not None)
+            update(datasets).where(datasets.c.content_id == content_id).values(servable=left is not None)
         )
+
+
+def follow(connection: Connection, content_id: str, *, least: int) -> None:
+    """Work out anew from the records of a dataset what it is about, how many copies are wanted, and whether
+    it may be served.
+
+    Args:
+        least: copies wanted at least.
+    """
+    update_servable(connection, [content_id])
+    said = select(records.c.copies, records.c.subjects).where(records.c.content_id == content_id)
+    rows = connection.execute(live(said).order_by(records.c.position)).all()
+    known = by_content_id(connection, content_id)
+    if not rows or known is None:
+        return
+    wanted = max(least, *(row.copies for row in rows))
+    connection.execute(
+        update(datasets)
+        .where(datasets.c.content_id == content_id)
+        .values(
+            wanted=wanted,
+            subjects=list(dict.fromkeys(word for row in rows for word in row.subjects)),
+            missing=max(0, wanted - known.held),
+        )
+    )

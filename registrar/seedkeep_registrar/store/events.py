@@ -95,6 +95,33 @@ def head_of(connection: Connection, rid: str) -> Stored | None:
     return Stored(row.position, Event.parse(row.leaf), row.receipt) if row else None
 
 
+def at(connection: Connection, position: int) -> Stored | None:
+    """The event at a position of the log."""
+    row = connection.execute(
+        select(events.c.leaf, events.c.receipt).where(events.c.position == position)
+    ).first()
+    return Stored(position, Event.parse(row.leaf), row.receipt) if row else None
+
+
+def is_known(connection: Connection, event_hash: str) -> bool:
+    """Whether the log has this event."""
+    return (
+        connection.execute(select(events.c.position).where(events.c.hash == event_hash)).first() is not None
+    )
+
+
+def chain(connection: Connection, rid: str, *, first: int, limit: int) -> list[tuple[Stored, bytes | None]]:
+    """The events of a chain from number ``first`` on, in order, each with its body if it is (still) there."""
+    rows = connection.execute(
+        select(events.c.position, events.c.leaf, events.c.receipt)
+        .where(events.c.rid == rid, events.c.seq >= first)
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
+    found = [Stored(row.position, Event.parse(row.leaf), row.receipt) for row in rows]
+    return [(stored, body(connection, stored.event.body_sha256)) for stored in found]
+
+
 def body(connection: Connection, sha256: str) -> bytes | None:
     """The body an event names, if it is (still) there."""
     found: bytes | None = connection.execute(

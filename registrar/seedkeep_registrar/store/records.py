@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, ScalarSelect, Select, exists, insert, select, update
 
 from seedkeep_registrar.store.tables import manifests, objects, records, tainted_records
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record; see the table for the fields. ``position`` is that of its first event in the log."""
+    """One record in its present state; see the table for the fields.
+
+    Args:
+        position: that of its first event in the log.
+        steward: the key that signed its first event.
+        seq, head: of its newest event; ``updated``: when that was made, as printed.
+        stewards: the keys that may sign the next one.
+        subjects: see :attr:`seedkeep.core.metadata.Metadata.keywords`.
+        supersedes: rid of the record of which it is a new version, or "".
+        series: rid of the first of its versions; its own when there is no earlier one.
+        account: id of the account it was recorded for by the registrar itself, or "".
+        withdrawn: when, as printed; "" while it is not.
+    """
 
     rid: str
     position: int
@@ -32,19 +46,71 @@ class Record:
     manifest: str
     piece_layers: str
     pieces_v1: str
+    seq: int
+    head: str
+    state_sha256: str
+    updated: str
+    stewards: tuple[str, ...]
+    subjects: tuple[str, ...]
+    supersedes: str
+    series: str
+    account: str
+    withdrawn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A record as one of the versions of its series."""
+
+    rid: str
+    position: int
+    ark: str
+    content_id: str
+    name: str
+    title: str
+    files: int
+    bytes: int
+    created: str
+    supersedes: str
+    withdrawn: str
+    tainted: bool
+
+    @property
+    def live(self) -> bool:
+        """It is neither tainted nor withdrawn."""
+        return not (self.withdrawn or self.tainted)
+
+
+_LISTS = ("web_seeds", "stewards", "subjects")
 
 
 def _record(row: Row[tuple[object, ...]]) -> Record:
     values = dict(row._mapping)
-    return Record(**{**values, "web_seeds": tuple(values["web_seeds"])})
+    return Record(**{**values, **{name: tuple(values[name]) for name in _LISTS}})
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if name in _LISTS else value for name, value in values.items()}
+
+
+def live(query: Select[Any]) -> Select[Any]:
+    """Only those records of a query that are neither tainted nor withdrawn."""
+    return query.outerjoin(tainted_records, tainted_records.c.rid == records.c.rid).where(
+        tainted_records.c.rid.is_(None), records.c.withdrawn == ""
+    )
 
 
 def add(connection: Connection, record: Record) -> None:
     """Insert a record, and mark its objects as named by it."""
     values = {name: getattr(record, name) for name in Record.__slots__}
-    connection.execute(insert(records), {**values, "web_seeds": list(record.web_seeds)})
+    connection.execute(insert(records), _columns(values))
     named = {record.manifest, record.piece_layers, record.pieces_v1}
     connection.execute(insert(objects), [{"sha256": sha256, "rid": record.rid} for sha256 in sorted(named)])
+
+
+def change(connection: Connection, rid: str, **values: Any) -> None:
+    """Write down the state after a new event; ``values`` are fields of :class:`Record`."""
+    connection.execute(update(records).where(records.c.rid == rid).values(_columns(values)))
 
 
 def by_rid(connection: Connection, rid: str) -> Record | None:
@@ -90,28 +156,40 @@ def by_manifest(connection: Connection, sha256: str) -> list[Record]:
     return [_record(row) for row in rows]
 
 
-def servable(connection: Connection, content_id: str) -> list[Record]:
-    """The records of a content id that no taint stands on, oldest first; empty when it must not be served."""
+def in_order(connection: Connection, rids: Select[tuple[str]] | ScalarSelect[str]) -> list[Record]:
+    """The records of these rids (a query of them), oldest first."""
+    rows = connection.execute(select(records).where(records.c.rid.in_(rids)).order_by(records.c.position))
+    return [_record(row) for row in rows]
+
+
+def versions(connection: Connection, series: str) -> list[Version]:
+    """All versions of a series, oldest first."""
+    tainted = exists().where(tainted_records.c.rid == records.c.rid)
+    columns = [records.c[name] for name in Version.__slots__ if name != "tainted"]
     rows = connection.execute(
-        select(records)
-        .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
-        .where(records.c.content_id == content_id, tainted_records.c.rid.is_(None))
+        select(*columns, tainted.label("tainted"))
+        .where(records.c.series == series)
         .order_by(records.c.position)
+    )
+    return [Version(**row._mapping) for row in rows]
+
+
+def servable(connection: Connection, content_id: str) -> list[Record]:
+    """The records of a content id that are neither tainted nor withdrawn, oldest first; empty when it must
+    not be served."""
+    rows = connection.execute(
+        live(select(records).where(records.c.content_id == content_id)).order_by(records.c.position)
     )
     return [_record(row) for row in rows]
 
 
 def newest(connection: Connection, *, before: int | None, limit: int) -> list[Record]:
-    """Untainted records, newest first.
+    """Records that are neither tainted nor withdrawn, newest first.
 
     Args:
         before: only those at a lower position in the log (the cursor of the page before).
     """
-    query = (
-        select(records)
-        .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
-        .where(tainted_records.c.rid.is_(None))
-    )
+    query = live(select(records))
     if before is not None:
         query = query.where(records.c.position < before)
     return [
@@ -126,13 +204,13 @@ def is_named(connection: Connection, sha256: str) -> bool:
 
 
 def naming(connection: Connection, sha256: str) -> Record | None:
-    """A record that names this object, an untainted one if there is any."""
+    """A record that names this object, one that is neither tainted nor withdrawn if there is any."""
     row = connection.execute(
         select(records)
         .join(objects, objects.c.rid == records.c.rid)
         .outerjoin(tainted_records, tainted_records.c.rid == records.c.rid)
         .where(objects.c.sha256 == sha256)
-        .order_by(tainted_records.c.rid.isnot(None), records.c.position)
+        .order_by(tainted_records.c.rid.isnot(None), records.c.withdrawn != "", records.c.position)
         .limit(1)
     ).first()
     return _record(row) if row else None

@@ -119,7 +119,9 @@ datasets = Table(
     Index(None, "servable", "missing", "complete"),
 )
 
-#: a registrar's statement about one content id; the present state of an event chain
+#: a registrar's statement about one content id; the present state of an event chain. ``body_sha256`` names
+#: the body of its first event, ``state_sha256`` that of the newest one that gives a state; ``series`` is the
+#: rid of the first of its versions, ``account`` that of whom it was recorded for by the registrar itself
 records = Table(
     "records",
     metadata,
@@ -142,6 +144,17 @@ records = Table(
     Column("manifest", _HEX64, nullable=False),
     Column("piece_layers", _HEX64, nullable=False),
     Column("pieces_v1", _HEX64, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("head", _HEX64, nullable=False),
+    Column("state_sha256", _HEX64, nullable=False),
+    Column("updated", String(20), nullable=False),
+    Column("stewards", JSON, nullable=False),
+    Column("subjects", JSON, nullable=False),
+    Column("supersedes", String(64), nullable=False),
+    Column("series", _HEX64, nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("withdrawn", String(20), nullable=False),
+    Index(None, "series", "position"),
 )
 
 #: which objects a record names; what is on disk and not here is an orphan
@@ -187,6 +200,7 @@ claims = Table(
     Column("audited", Float, nullable=True),
     Column("next_audit", Float, nullable=True),
     Column("silences", Integer, nullable=False),
+    Index(None, "state", "created"),
 )
 
 attestations = Table(
@@ -217,6 +231,15 @@ audits = Table(
     Column("detail", Text, nullable=False),
     Index(None, "state", "deadline"),
     Index(None, "content_id", "node"),
+)
+
+#: how many audits of a node ended how, ever; those in ``audits`` are forgotten after some time
+audit_tallies = Table(
+    "audit_tallies",
+    metadata,
+    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("outcome", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 #: ``created``: proposed; ``effective``: in force since (both as printed); ``lifted``: an event's hash
