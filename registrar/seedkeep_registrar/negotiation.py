@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _RANGES = 64
+_HTML = ("text/html", "application/xhtml+xml")
+_JSON = ("application/json", "application/problem+json")
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 _PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)')
@@ -78,3 +80,15 @@ def choose(header: str | None, offered: Sequence[str]) -> str | None:
     ranked = [(*quality(ranges, kind), -place, kind) for place, kind in enumerate(offered)]
     wanted, _, _, kind = max(ranked)
     return kind if wanted > 0 else None
+
+
+def names_html(header: str) -> bool:
+    """Whether an Accept header names HTML, as browsers do, and likes JSON no better."""
+    ranges = parse_accept(header)
+
+    def named(kinds: Sequence[str]) -> float:
+        return max(
+            (q for q, precision in (quality(ranges, kind) for kind in kinds) if precision == 2), default=0
+        )
+
+    return 0 < named(_HTML) >= named(_JSON)

@@ -87,7 +87,10 @@ def record(metadata: Metadata = FULL, **changes: Any) -> Described:
         "torrent_v1": "https://data.example.edu/torrents/a3.v1.torrent",
         "manifest_url": "https://data.example.edu/api/v1/records/5f/manifest",
         "web_seeds": ["https://seed.example.edu/data/"],
-        "body": {"metadata": metadata.encode(), "dataset": {"manifest": "d5" * 32}},
+        "body": {"dataset": {"manifest": "d5" * 32}},
+        "metadata": metadata.encode(),
+        "updated": "2026-02-28T12:00:00Z",
+        "supersedes": "",
         **changes,
     }
     return describe(
@@ -197,7 +200,7 @@ def test_without_its_data_a_record_is_still_described_and_offers_nothing() -> No
 
 def test_a_new_version_points_to_the_one_before() -> None:
     before = "77" * 32
-    newer = record(body={"metadata": {}, "dataset": {}, "supersedes": before})
+    newer = record(Metadata(), supersedes=before)
     url = f"https://data.example.edu/records/{before}"
     assert schema_org(newer)["isBasedOn"] == [url]
     assert datacite(newer)["relatedIdentifiers"][0]["relationType"] == "IsNewVersionOf"

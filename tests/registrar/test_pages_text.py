@@ -13,7 +13,6 @@ from markupsafe import escape
 from seedkeep.core.identifiers import BETANUMERIC, mint_ark
 from seedkeep_registrar.pages import text
 from seedkeep_registrar.pages.near import near_arks
-from seedkeep_registrar.pages.negotiation import names_html, wants_json
 
 anything = st.text(st.characters(exclude_categories=()), max_size=80)
 
@@ -134,31 +133,6 @@ def test_one_slip_in_an_ark_leads_back_to_it(rid: bytes, data: st.DataObject) ->
 @given(anything)
 def test_no_nonsense_upsets_the_suggestions(typed: str) -> None:
     assert all(a.startswith(f"{typed.lower().partition('/')[0]}/sk") for a in near_arks(typed))
-
-
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
-
-
-@pytest.mark.parametrize(
-    ("accept", "json", "html"),
-    [
-        (BROWSER, False, True),
-        ("application/json", True, False),
-        ("*/*", False, False),
-        ("", False, False),
-        ("text/html;q=0.5, application/json", True, False),
-        ("application/json;q=0.5, text/html", False, True),
-        ("application/json;q=nonsense", False, False),
-        ("text/*", False, False),
-    ],
-)
-def test_negotiation(accept: str, json: bool, html: bool) -> None:
-    assert (wants_json(accept), names_html(accept)) == (json, html)
-
-
-@given(anything)
-def test_any_accept_header_is_survived(accept: str) -> None:
-    assert not (wants_json(accept) and names_html(accept))
 
 
 def test_escaping_is_on_in_every_template() -> None:

@@ -102,12 +102,13 @@ def describe(
         files: the dataset's files, when they are few.
     """
     body = document["body"]  # empty when it was dropped
-    metadata = parse_metadata(body.get("metadata", {}))
+    metadata = parse_metadata(document["metadata"])
     created = str(document["created"])
     issued = {date.kind: date.value for date in metadata.dates}
     published = issued.get("Issued") or issued.get("Available") or created
     page = str(document["landing_page"])
     manifest = body.get("dataset", {}).get("manifest", "")
+    before = document["supersedes"]
     names = [
         document["ark"],
         f"urn:btmh:1220{document['content_id']}",
@@ -124,7 +125,7 @@ def describe(
         publisher=one_line(metadata.publisher) or publisher,
         year=published[:4],
         created=created,
-        updated=str(document.get("updated") or created),
+        updated=document["updated"],
         license=license_of(document["license"]),
         files=document["files"],
         bytes=document["bytes"],
@@ -133,7 +134,7 @@ def describe(
         listed=_listed(document, files),
         catalog_url=catalog_url,
         catalog_name=catalog_name,
-        supersedes=f"{catalog_url}/records/{body['supersedes']}" if body.get("supersedes") else "",
+        supersedes=f"{catalog_url}/records/{before}" if before else "",
     )
 
 

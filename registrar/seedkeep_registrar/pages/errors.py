@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 from sqlalchemy import Connection
 
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.negotiation import names_html
 from seedkeep_registrar.pages.near import near_arks
-from seedkeep_registrar.pages.negotiation import names_html
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import site_of
 from seedkeep_registrar.store import records

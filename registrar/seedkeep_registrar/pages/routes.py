@@ -6,7 +6,6 @@ import time
 
 from aiohttp import web
 
-from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, NotFound, UsageError
 from seedkeep.core.identifiers import Identifier, Kind, parse
 from seedkeep.core.web_seed import path_below, url_below
@@ -15,8 +14,9 @@ from seedkeep_registrar.api.resolve import matches_of
 from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import record_document, short_document
+from seedkeep_registrar.exports.answers import answer, citations_of, embedded, exports_of
+from seedkeep_registrar.exports.described import Described
 from seedkeep_registrar.pages.errors import pages_for_browsers
-from seedkeep_registrar.pages.negotiation import wants_json
 from seedkeep_registrar.pages.render import HEADERS, STATIC, show
 from seedkeep_registrar.pages.views import FILES_PER_PAGE, files_page, record_view
 from seedkeep_registrar.recent import Recent
@@ -75,17 +75,21 @@ async def _ark(request: web.Request) -> web.Response:
 async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response:
     registrar = request.app[REGISTRAR]
     document = await record_document(registrar, kind, value)
-    if wants_json(request.headers.get("Accept", "")):
-        headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
-        return web.Response(body=jcs.dumps(document), content_type="application/json", headers=headers)
-    after = _number(request, "files_after") or 0
-    entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
-    return show(
-        request,
-        "record.html",
-        record=record_view(registrar.public_url, document),
-        files=files_page(document, entries, after),
-    )
+
+    async def page(record: Described) -> web.Response:
+        after = _number(request, "files_after") or 0
+        entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
+        return show(
+            request,
+            "record.html",
+            record=record_view(registrar.public_url, document),
+            files=files_page(document, entries, after),
+            json_ld=embedded(record),
+            citations=citations_of(record),
+            exports=exports_of(record),
+        )
+
+    return await answer(request, registrar, document, page=page)
 
 
 async def _file(request: web.Request, named: Identifier) -> web.Response:
