@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,18 +21,17 @@ from seedkeep_registrar import documents, times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
+from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_slice
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.settings import MEMBERS
 from seedkeep_registrar.store import aliases, datasets, events, files, records, taints
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
-from seedkeep_registrar.verification import FileReader, check_dataset
+from seedkeep_registrar.verification import check_dataset
 
 #: an event may have been signed this long before it is sent: a share may wait for a registrar to come back
 MAX_EVENT_AGE_S = 7 * 86400
-#: files indexed in one transaction
-SLICE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +150,8 @@ async def make_record(
     Raises:
         InvalidInput, VerificationFailed, Conflict, TaintedRecord: as :func:`register`.
     """
-    first, last = await _check_and_index(registrar, body)
-    found, new = await registrar.db.write(_record, registrar, given, body, first, last, also)
+    rest = await index_all_but_last(registrar, body.dataset, await check_objects(registrar, body))
+    found, new = await registrar.db.write(_record, registrar, given, body, rest, also)
     if new:
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
@@ -168,26 +166,6 @@ def _known(connection: Connection, rid: str, body: RecordBody) -> Found | None:
     standing = taints.standing_on_subject(connection, Subject(SubjectKind.CONTENT, body.dataset.content_id))
     _refuse([standing] if standing else [])
     return None
-
-
-async def _check_and_index(registrar: Registrar, body: RecordBody) -> tuple[int, list[FileEntry]]:
-    """Check the objects and index all files but the last slice.
-
-    Returns:
-        The number of the first file that is not indexed yet, and the files from there on.
-    """
-    entries = await check_objects(registrar, body)
-    dataset = body.dataset
-    if dataset.files <= SLICE:
-        return 0, entries
-    manifest_id, indexed = await registrar.db.write(
-        files.begin_manifest, dataset.manifest, dataset.content_id, registrar.clock()
-    )
-    reader = FileReader(registrar.objects.path(dataset.manifest))
-    while dataset.files - indexed > SLICE:
-        entries = await asyncio.to_thread(reader.read, indexed, SLICE)
-        indexed = await registrar.db.write(files.add, manifest_id, indexed, entries)
-    return indexed, await asyncio.to_thread(reader.read, indexed, SLICE)
 
 
 async def check_objects(registrar: Registrar, body: RecordBody) -> list[FileEntry]:
@@ -229,14 +207,12 @@ def _refuse(standing: list[Taint]) -> None:
         )
 
 
-def _index_rest(
-    connection: Connection, body: RecordBody, first: int, last: list[FileEntry], now: float
-) -> int:
+def _index_rest(connection: Connection, body: RecordBody, rest: Slice, now: float) -> int:
     """Index the last slice, unless that was done for another record; the manifest's id."""
     dataset = body.dataset
     manifest_id, indexed = files.begin_manifest(connection, dataset.manifest, dataset.content_id, now)
-    if indexed == first:
-        indexed = files.add(connection, manifest_id, first, last)
+    if indexed == rest.first:
+        indexed = index_slice(connection, manifest_id, rest)
     if indexed != dataset.files:
         raise Unavailable("this dataset is being registered by somebody else now", hint="Try again.")
     return manifest_id
@@ -283,8 +259,7 @@ def _record(
     registrar: Registrar,
     given: SignedEvent,
     body: RecordBody,
-    first: int,
-    last: list[FileEntry],
+    rest: Slice,
     also: Callable[[Connection], None],
 ) -> tuple[Found, bool]:
     """The transaction that makes the record."""
@@ -298,7 +273,7 @@ def _record(
     for what, sha256 in _objects(body):
         if not registrar.objects.touch(sha256):
             raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
-    manifest_id = _index_rest(connection, body, first, last, now)
+    manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
     series = _series(connection, registrar, event, body)
     ark = mint_ark(registrar.settings.naan, rid)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seedkeep_registrar import registration
+from seedkeep_registrar import indexing
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.store import files
 from seedkeep_registrar.verification import FileReader
@@ -23,7 +23,7 @@ def many() -> Shareable:
 
 async def test_every_file_of_many_is_found(any_registrar: RegistrarUnderTest, many: Shareable) -> None:
     assert many.data.manifest.files[MANY - 1].size
-    assert registration.SLICE < MANY
+    assert indexing.SLICE < MANY
     sharer = any_registrar.person()
     document = await sharer.register(many)
     for i in (0, 1999, 2000, MANY - 1):

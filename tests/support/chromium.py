@@ -1,7 +1,8 @@
 """A real headless Chromium, driven over its DevTools protocol: pages as a reader gets them.
 
-The Debian package ``chromium``. One browser per session, a fresh profile, no request but to the test's own
-server. Everything that the browser complains about (console, blocked by policy, failed load) is collected.
+The Debian package ``chromium``. One browser per worker, a fresh profile for each test (``tab``), no request
+but to the test's own server. Everything that the browser complains about (console, blocked by policy, failed
+load) is collected. ``tab.barriers()`` asks axe-core for what keeps people out.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +42,18 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
+#: levels A and AA of WCAG 2.0 to 2.2, and what axe-core calls good practice beyond them
+_AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_AXE_RUN = """
+axe.run(document, {runOnly: %s, resultTypes: ["violations"], elementRef: false}).then((found) =>
+  found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)))
+"""
+
+
+@cache
+def _axe() -> str:
+    return files("axe_core_python").joinpath("axe.min.js").read_text()
 
 
 @dataclass
@@ -91,15 +107,32 @@ class Tab:
             deviceScaleFactor=1,
             mobile=phone,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+        await self.scheme(dark=dark)
         await self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         await self.call("Page.navigate", url=url)
         await asyncio.wait_for(self._loaded.wait(), 30)
 
+    async def scheme(self, *, dark: bool) -> None:
+        """Show the page in the light or in the dark."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def cookie(self, url: str, name: str, value: str) -> None:
+        """Give the browser a cookie for this site, as a sign-in would."""
+        await self.call("Network.setCookie", url=url, name=name, value=value)
+
+    async def barriers(self) -> list[str]:
+        """What axe-core finds wrong with the page as it is now."""
+        if not await self.evaluate("typeof axe === 'object'"):
+            await self.evaluate(f"{_axe()};0")
+        found: list[str] = await self.evaluate(_AXE_RUN % _AXE_TAGS)
+        return found
+
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        result = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression in the page; of a promise what it becomes."""
+        result = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
@@ -124,58 +157,71 @@ class Tab:
         )
 
 
-async def _port(profile: Path, process: asyncio.subprocess.Process) -> int:
+def _port(profile: Path, process: subprocess.Popen[bytes]) -> int:
     told = profile / "DevToolsActivePort"
-    async with asyncio.timeout(_START_SECONDS):
-        while not told.exists() or not told.read_text().strip():
-            assert process.returncode is None, "chromium ended at once"
-            await asyncio.sleep(0.05)  # another process is starting; there is no event to wait for
+    end = time.monotonic() + _START_SECONDS
+    while not told.exists() or not told.read_text().strip():
+        assert process.poll() is None, "chromium ended at once"
+        assert time.monotonic() < end, "chromium does not start"
+        time.sleep(0.05)  # another process is starting; there is no event to wait for
     return int(told.read_text().split()[0])
 
 
-@asynccontextmanager
-async def browsing(profile: Path) -> AsyncIterator[Tab]:
-    """A browser with one tab.
-
-    Args:
-        profile: a fresh directory.
-    """
+@pytest.fixture(scope="session")
+def chromium_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The DevTools port of the worker's browser."""
     binary = shutil.which("chromium")
     require(binary is not None, "the Debian package chromium is not installed")
     assert binary is not None
-    process = await asyncio.create_subprocess_exec(
-        binary,
-        *_FLAGS,
-        f"--user-data-dir={profile}",
-        "about:blank",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+    profile = tmp_path_factory.mktemp("chromium")
+    process = subprocess.Popen(
+        [binary, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        port = await _port(profile, process)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                pages = [p for p in await answer.json() if p["type"] == "page"]
-            async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                tab = Tab(socket)
-                listening = asyncio.create_task(tab.listen())
-                try:
-                    for domain in ("Page", "Log", "Runtime", "Network"):
-                        await tab.call(f"{domain}.enable")
-                    yield tab
-                finally:
-                    listening.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await listening
+        yield _port(profile, process)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # a throw-away profile: nothing to save
-        await process.wait()
+        process.wait()
+
+
+@asynccontextmanager
+async def _talking(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Tab]:
+    async with session.ws_connect(url, max_msg_size=0) as socket:
+        tab = Tab(socket)
+        listening = asyncio.create_task(tab.listen())
+        try:
+            yield tab
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+
+@asynccontextmanager
+async def browsing(port: int) -> AsyncIterator[Tab]:
+    """A tab of a profile of its own, without cookies or cache of other tests."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{port}/json/version") as answer:
+            whole = (await answer.json())["webSocketDebuggerUrl"]
+        async with _talking(session, whole) as browser:
+            profile = (await browser.call("Target.createBrowserContext"))["browserContextId"]
+            made = await browser.call("Target.createTarget", url="about:blank", browserContextId=profile)
+            page = f"ws://127.0.0.1:{port}/devtools/page/{made['targetId']}"
+            try:
+                async with _talking(session, page) as tab:
+                    for domain in ("Page", "Log", "Runtime", "Network"):
+                        await tab.call(f"{domain}.enable")
+                    yield tab
+            finally:
+                await browser.call("Target.disposeBrowserContext", browserContextId=profile)
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    """A tab of a browser of the test's own."""
-    async with browsing(tmp_path / "profile") as opened:
+async def tab(chromium_port: int) -> AsyncIterator[Tab]:
+    """A tab of the worker's browser, with a fresh profile."""
+    async with browsing(chromium_port) as opened:
         yield opened

@@ -8,6 +8,7 @@ from seedkeep_registrar.store import (
     accounts_tables,  # noqa: F401 - registers its tables
     aliases_tables,  # noqa: F401
     curation_tables,  # noqa: F401
+    pages_tables,  # noqa: F401
 )
 from seedkeep_registrar.store.tables import metadata
 

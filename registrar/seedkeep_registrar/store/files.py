@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.merkle import blocks_of
+from seedkeep_registrar.store.pages_tables import folders
 from seedkeep_registrar.store.tables import files, manifests, records
 
 _DIGEST_COLUMNS = {"md5": files.c.md5, "sha256": files.c.sha256, "root": files.c.root}
@@ -183,9 +184,11 @@ def drop_orphans(connection: Connection, before: float, limit: int = 5000) -> in
     if last is not None and last >= limit:
         keep = last - limit
         connection.execute(delete(files).where(files.c.manifest_id == orphan, files.c.number > keep))
+        connection.execute(delete(folders).where(folders.c.manifest_id == orphan, folders.c.first > keep))
         connection.execute(update(manifests).where(manifests.c.id == orphan).values(indexed=keep + 1))
     else:
         connection.execute(delete(files).where(files.c.manifest_id == orphan))
+        connection.execute(delete(folders).where(folders.c.manifest_id == orphan))
         connection.execute(delete(manifests).where(manifests.c.id == orphan))
     return limit
 

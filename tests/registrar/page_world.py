@@ -1,0 +1,231 @@
+"""A registrar in full use, for looking at its pages: every state a reader can meet, and names that hurt.
+
+Other tests add what they need to :class:`World` (a dataset in a new state, a person with a session) and list
+their pages as :class:`Shot`; :func:`look` opens each in the browser and says all that is wrong with it.
+With ``SEEDKEEP_SCREENSHOTS=FOLDER`` the pictures are kept there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedkeep.core.metadata import (
+    ORGANIZATION,
+    Affiliation,
+    Contact,
+    Creator,
+    Date,
+    Funding,
+    Metadata,
+    Related,
+    Subject,
+)
+from seedkeep_registrar.store import claims
+from tests.support.chromium import PHONE, WIDE, Tab
+from tests.support.registrar import Person, RegistrarUnderTest, Shareable, shareable, start_registrar
+
+#: turns the direction of reading, breaks out of markup, hides and repeats itself
+HOSTILE = "annual\u202egpj.exe<script>alert(1)</script>\u200b\x01\x1b[31m'\"&amp;</td>" + "W" * 700
+ABOUT = (
+    "Paired-end reads of 96 river samples taken between 2023 and 2025, and the assemblies of them. "
+    "Samples were filtered at 0.22 µm, concentrated by PEG precipitation and sequenced on two lanes; "
+    "negative controls are in the folder of the same name.\n\n"
+    "Each plate has a folder of its own; the sample sheet names place, date and depth. " * 12
+)
+RICH = Metadata(
+    title="A survey of Enterobacteria phage lambda in urban rivers",
+    creators=(
+        Creator(
+            "Okafor, Ngozi",
+            given="Ngozi",
+            family="Okafor",
+            orcid="0000-0002-1825-0097",
+            affiliations=(Affiliation("Example University", "04wxnsj81"), Affiliation("River Institute")),
+        ),
+        Creator("Lindqvist, Sara", given="Sara", family="Lindqvist"),
+        Creator("Urban Rivers Consortium", kind=ORGANIZATION, ror="04wxnsj81"),
+    ),
+    subjects=(
+        Subject("virology"),
+        Subject("metagenomics"),
+        Subject("Escherichia virus Lambda", "NCBITaxon", "10710"),
+    ),
+    description=ABOUT,
+    funding=(Funding("Example Research Council", "04wxnsj81", "ERC-2023-4711", "Phages of the city"),),
+    related=(
+        Related("IsSupplementTo", "doi:10.1234/rivers.2025"),
+        Related("References", "https://example.org/protocol"),
+    ),
+    dates=(Date("Collected", "2023/2025"),),
+    contacts=(Contact("River Institute, data desk", "data@example.org"),),
+    publisher="Example University Library",
+    version="v1.2",
+    language="en",
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """The registrar and the record documents of what is in it.
+
+    Args:
+        rich: everything known of it, 400 files in folders, copies in every state, a reported web seed.
+        hostile: every text that people write is :data:`HOSTILE`.
+        bare: a single file, no metadata, no copy.
+        tainted: withheld.
+    """
+
+    registrar: RegistrarUnderTest
+    sharer: Person
+    rich: dict[str, Any]
+    hostile: dict[str, Any]
+    bare: dict[str, Any]
+    tainted: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """The public URL."""
+        return self.registrar.url
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One page in one state.
+
+    Args:
+        name: of its pictures.
+        path: what to open.
+        before: what to do first, such as signing in.
+        do: what to do in the page before it is looked at.
+    """
+
+    name: str
+    path: Callable[[World], str]
+    status: int = 200
+    before: Callable[[World, Tab], Awaitable[None]] | None = None
+    do: Callable[[Tab], Awaitable[None]] | None = None
+
+
+def tree(count: int) -> dict[str, bytes]:
+    """That many small files: in plates, beside a deep lone folder and names of several scripts."""
+    made = {
+        f"reads/plate-{n % 12:02d}/sample_{n:04d}_R1.fastq.gz": b"x" * (n * 37 % 5000) for n in range(count)
+    }
+    made |= {
+        "README.txt": b"Read this first.\n",
+        "sample-sheet.tsv": b"well\tplace\n" * 300,
+        "controls/negative/2024/blank.fastq": b"@",
+        "مجموعة بيانات/طيور مهاجرة.csv": b"a,b\n",
+        "<b>bold</b> & 'quoted'.txt": b"?",
+        "a name that goes on " + "and on " * 25 + ".txt": b"long",
+    }
+    return made
+
+
+async def _rich(running: RegistrarUnderTest, sharer: Person) -> dict[str, Any]:
+    what = shareable("lambda-survey", tree(400))
+    record = await sharer.register(
+        what,
+        metadata=RICH,
+        web_seeds=("https://data.example.org/rivers/", "https://mirror.example.net/pub/rivers/"),
+    )
+    for operator, institution, country, how in (
+        ("Library IT", "Example University Library", "AT", "audited"),
+        ("Rechenzentrum Süd", "Institut für Meeresforschung", "DE", "complete"),
+        ("Ana's basement", "", "PT", "downloading"),
+        (HOSTILE[:100], HOSTILE[:100], "عمان", "downloading"),
+    ):
+        node = running.person()
+        await node.introduce(operator=operator, institution=institution, country=country, pledge=20 * 10**12)
+        await node.claim(record["content_id"])
+        if how != "downloading":
+            await node.attest(what)
+        if how == "audited":
+            audited = {"audited": running.clock()}
+            await running.context.db.write(claims.change, record["content_id"], str(node), audited)
+    report = {"content_id": record["content_id"], "web_seed": record["web_seeds"][1], "reason": HOSTILE[:300]}
+    assert (await running.person().post("/api/v1/web-seed-reports", report)).status == 202
+    return record
+
+
+async def _many(running: RegistrarUnderTest, sharer: Person) -> None:
+    for n in range(24):
+        await sharer.register(
+            shareable(f"set-{n:02d}.csv", {f"set-{n:02d}.csv": b"x" * (n + 1) ** 4}),
+            metadata=Metadata(title=f"Sound recordings of the Wadden Sea, {1998 + n}"),
+        )
+    for n in range(52):
+        node = running.person()
+        await node.introduce(operator=f"Operator {n}", institution=f"Library of {n}", pledge=(n + 1) * 10**11)
+
+
+@asynccontextmanager
+async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    """Run a registrar and fill it."""
+    given = {"name": "Open Genomes", "institution": "Example University Library", **settings}
+    async with start_registrar(folder / "registrar", **given) as running:
+        sharer = running.person()
+        rich = await _rich(running, sharer)
+        await _many(running, sharer)
+        withheld: Shareable = shareable("withheld", {"names.csv": b"a,b\n", "b": b"b"})
+        tainted = await sharer.register(withheld, metadata=Metadata(title="Interviews, second wave"))
+        await running.curator.taint(
+            f"content:{tainted['content_id']}",
+            "consent-withdrawn",
+            "A participant of the study has withdrawn consent; the ethics board asks for removal.",
+        )
+        other = await sharer.register(shareable("b", {"b": b"other"}))
+        taint = await running.curator.taint(f"record:{other['rid']}", "copyright", HOSTILE)
+        assert taint.status == 201, taint
+        hostile = await sharer.register(
+            shareable("hostile", {"a": b"1", "b": b"2"}),
+            metadata=Metadata(
+                title=HOSTILE,
+                description=HOSTILE * 3,
+                creators=tuple(Creator(HOSTILE[:400]) for _ in range(40)),
+                subjects=(Subject(HOSTILE[:400]), Subject("<b>bold</b>"), Subject("مجموعة بيانات")),
+                publisher=HOSTILE[:400],
+                version=HOSTILE[:90],
+                contacts=(Contact(HOSTILE[:400]),),
+                funding=(Funding(HOSTILE[:400], award=HOSTILE[:150]),),
+            ),
+        )
+        bare = await sharer.register(shareable("snowdrop.fa", {"snowdrop.fa": b"ACGT" * 5000}))
+        yield World(running, sharer, rich, hostile, bare, tainted)
+
+
+async def look(tab: Tab, at: World, shot: Shot, folder: Path) -> list[str]:
+    """Open the page at both widths, in light and dark, and take pictures; what is wrong with it."""
+    kept = os.environ.get("SEEDKEEP_SCREENSHOTS")
+    pictures = Path(kept) if kept else folder
+    pictures.mkdir(parents=True, exist_ok=True)
+    if shot.before:
+        await shot.before(at, tab)
+    wrong: list[str] = []
+    for width in (WIDE, PHONE):
+        await tab.open(at.url + shot.path(at), width=width)
+        if shot.do:
+            await shot.do(tab)
+        for dark in (False, True):
+            await tab.scheme(dark=dark)
+            name = f"{shot.name}-{width}{'-dark' if dark else ''}"
+            await tab.screenshot(pictures / f"{name}.png")
+            wrong += [f"{name}: {barrier}" for barrier in await tab.barriers()]
+        if (over := await tab.overflow()) > 0:
+            wrong.append(f"{shot.name}-{width}: {over} px wider than the window")
+        # the browser itself notes a status over 400 as a failed load of the page
+        expected = f"status of {shot.status}" if shot.status >= 400 else "\0"
+        wrong += [f"{shot.name}: {said}" for said in tab.complaints if expected not in said]
+        wrong += [f"{shot.name}: asked for {url}" for url in tab.requests if not _own(at, url)]
+        if not any(expected in said for said in tab.complaints) and shot.status >= 400:
+            wrong.append(f"{shot.name}: answered with another status than {shot.status}")
+    return wrong
+
+
+def _own(at: World, url: str) -> bool:
+    return url.startswith((at.url, "data:"))
