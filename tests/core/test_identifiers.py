@@ -62,6 +62,21 @@ def test_a_path_may_follow_a_name() -> None:
     assert str(parse(f"ark:/{ARK}/a%20b")) == f"ark:/{ARK}/a%20b"
 
 
+def test_the_newest_version_of_a_record_has_a_name() -> None:
+    assert parse(f"ark:/{ARK}@latest") == Identifier(Kind.ARK, ARK, latest=True)
+    assert str(parse(f"ark:{ARK}@LATEST/a%20b")) == f"ark:/{ARK}@latest/a%20b"
+    assert parse(f"{CID}@latest").kind is Kind.CONTENT_ID
+    page = parse(f"https://registrar.example/base/records/{CID}@latest")
+    assert (page.kind, page.latest, page.registrar) == (Kind.RID, True, "https://registrar.example/base")
+    assert parse(f"ark:/{ARK}/me@latest/x") == Identifier(Kind.ARK, ARK, path="me@latest/x")
+
+
+@pytest.mark.parametrize("text", [f"md5:{MD5}@latest", f"sha256:{CID}@latest", "@latest", "hello@latest"])
+def test_what_has_no_versions_has_no_latest(text: str) -> None:
+    with pytest.raises(Error):
+        parse(text)
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../b", "a%2f..%2fb", "a%00b", "%ff", "a\\b"])
 def test_a_hostile_path_is_refused(path: str) -> None:
     with pytest.raises(Error):
@@ -112,6 +127,7 @@ def test_one_mistyped_or_two_swapped_characters_are_always_noticed(rid: str, dat
     st.text(max_size=100)
     | st.text(max_size=60).map(lambda t: "magnet:?" + t)
     | st.text(max_size=60).map("http://".__add__)
+    | st.text(max_size=60).map(f"{CID}@latest/".__add__)
 )
 def test_anything_typed_is_read_or_refused_in_words(text: str) -> None:
     try:

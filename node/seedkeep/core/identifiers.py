@@ -11,7 +11,7 @@ registrar URL          as given (its host becomes the registrar to ask)
 =====================  ==========================================================================
 
 Any of them may be followed by ``/path/in/dataset`` where the form leaves room for it (ARK, content
-id, rid, URL).
+id, rid, URL), and before that by ``@latest``: the newest version of the record that is named.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ SHOULDER = "sk"
 _ARK_DIGITS = 14  # 29^14 ≈ 2^68 names: far from collision, short enough to read aloud
 _NAAN = re.compile(r"[0-9bcdfghjkmnpqrstvwxz]{5,9}")
 _ARK = re.compile(r"ark:/?([0-9a-z]{5,9})/(sk[0-9a-z-]{3,40})(/.*)?", re.IGNORECASE)
+
+
+LATEST = "@latest"
+_LATEST = re.compile(r"([^?#]+?)@latest(/[^?#]*)?", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -53,6 +57,7 @@ class Identifier:
         path: a file inside the dataset, or "".
         registrar: base URL of the registrar the name itself mentions, or "".
         display_name, trackers, web_seeds, peers: what a magnet link says besides.
+        latest: not that record is meant but the newest version of it.
     """
 
     kind: Kind
@@ -63,6 +68,7 @@ class Identifier:
     trackers: tuple[str, ...] = ()
     web_seeds: tuple[str, ...] = ()
     peers: tuple[tuple[str, int], ...] = ()
+    latest: bool = False
 
     def __str__(self) -> str:
         head = {
@@ -73,7 +79,8 @@ class Identifier:
             Kind.MD5: "md5:",
             Kind.RID: "rid:",
         }[self.kind]
-        return head + self.value + (f"/{quote(self.path)}" if self.path else "")
+        version = LATEST if self.latest else ""
+        return head + self.value + version + (f"/{quote(self.path)}" if self.path else "")
 
 
 def check_character(text: str) -> str:
@@ -195,6 +202,26 @@ def parse(text: str) -> Identifier:
         UsageError: it is no known form.
     """
     text = text.strip()
+    if versioned := _LATEST.fullmatch(text):
+        named = _parse(versioned[1])
+        if not named.path:  # else it is part of a file's name
+            return _latest(named, versioned[2])
+    return _parse(text)
+
+
+def _latest(named: Identifier, path: str | None) -> Identifier:
+    if named.kind in (Kind.SHA256, Kind.MD5):
+        raise InvalidInput(
+            f"{named} names certain bytes, which have no later version",
+            hint=f"Ask for {LATEST} of the dataset they are in.",
+        )
+    try:
+        return replace(named, latest=True, path=_path(path))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path!r} holds an escaped path that is not UTF-8") from error
+
+
+def _parse(text: str) -> Identifier:
     if len(text) > 8192:
         raise UsageError("this name is longer than 8192 characters")
     try:
