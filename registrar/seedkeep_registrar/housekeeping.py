@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
-from seedkeep_registrar.store import audits, claims, files, nonces, records
+from seedkeep_registrar.store import audits, claims, files, nonces, records, submissions
 
 _LOG = logging.getLogger(__name__)
 _HOUR = 3600.0
@@ -83,7 +83,7 @@ class Housekeeping:
         while await registrar.db.write(files.drop_orphans, before):
             pass
         for sha256 in await asyncio.to_thread(lambda: list(registrar.objects.older_than(before))):
-            if not await registrar.db.read(records.is_named, sha256):
+            if not await registrar.db.read(_is_needed, sha256):
                 await registrar.db.write(_drop_object, registrar, sha256, before)
 
 
@@ -97,7 +97,11 @@ def _end_overdue(connection: Connection, registrar: Registrar) -> bool:
     return bool(leases.expire(connection, now)) or bool(ended)
 
 
+def _is_needed(connection: Connection, sha256: str) -> bool:
+    return records.is_named(connection, sha256) or submissions.names_object(connection, sha256)
+
+
 def _drop_object(connection: Connection, registrar: Registrar, sha256: str, before: float) -> None:
     # inside the writing thread, so that no registration can name it at this very moment
-    if not records.is_named(connection, sha256):
+    if not _is_needed(connection, sha256):
         registrar.objects.drop_if_older(sha256, before)

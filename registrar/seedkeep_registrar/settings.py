@@ -24,6 +24,7 @@ from seedkeep_registrar.web_seeds.storage import Storage
 
 OPEN = "open"
 MEMBERS = "members"
+CURATED = "curated"
 CLOSED = "closed"
 
 
@@ -72,7 +73,9 @@ class Settings:
     builtin_tracker: bool = setting(True, "run the HTTP tracker at /announce")
     tracker_interval_s: float = setting(1800, "how often clients should announce", unit="seconds")
     peers: tuple[str, ...] = setting((), "URLs of other registrars that clients are told about")
-    registration: str = setting(OPEN, "who may register datasets: open, or members")
+    registration: str = setting(
+        OPEN, "who may register datasets: open, members, or curated, where a curator approves each one"
+    )
     members: tuple[str, ...] = setting((), "keys that may register when registration = members")
     curators: tuple[str, ...] = setting((), "keys that may taint and lift")
     operators: tuple[str, ...] = setting((), "keys that may do everything an operator may")
@@ -133,9 +136,9 @@ class Settings:
     def __post_init__(self) -> None:
         for key in (*self.curators, *self.members, *self.operators):
             PublicKey.parse(key)
-        if self.registration not in (OPEN, MEMBERS):
+        if self.registration not in (OPEN, MEMBERS, CURATED):
             raise UsageError(
-                f"setting registration is {self.registration!r}", hint="Set it to open or members."
+                f"setting registration is {self.registration!r}", hint="Set it to open, members or curated."
             )
         if self.sign_up not in (OPEN, CLOSED):
             raise UsageError(f"setting sign_up is {self.sign_up!r}", hint="Set it to open or closed.")

@@ -1,8 +1,8 @@
 """Datasets that wait for a curator: what was submitted, how it stands, and who decided what.
 
-A submission is ``waiting``; a curator makes it ``approved`` (it is a record then), ``returned`` (something has
-to be changed first) or ``rejected``. What is returned may still be approved or rejected. It is ``replaced``
-when its submitter sends the same content with another description.
+A submission is ``waiting``; a curator makes it ``approved`` (it is a record then), ``returned`` (something
+has to be changed first) or ``rejected``. What is returned may still be approved or rejected. It is
+``replaced`` when its submitter sends the same content with another description.
 """
 
 from __future__ import annotations
