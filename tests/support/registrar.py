@@ -32,8 +32,11 @@ from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.server import running
 from seedkeep_registrar.settings import Settings
 from tests.support import datasets
+from tests.support.described_answers import Described
 
 LIMIT = aiohttp.ClientTimeout(total=90)
+#: what answers must be like, as the first registrar of this process describes it
+_DESCRIBED: list[Described] = []
 
 
 class Clock:
@@ -68,6 +71,14 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON."""
         return json.loads(self.body)
+
+
+async def _checked(method: str, path: str, answer: aiohttp.ClientResponse) -> Answer:
+    """The answer, which is as the OpenAPI document says."""
+    body = await answer.read()
+    for described in _DESCRIBED:
+        described.check(method, path, answer.status, answer.headers, body)
+    return Answer(answer.status, answer.headers, body)
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ class Person:
         async with self.session.request(
             method, self.url + path, headers=headers, timeout=LIMIT, allow_redirects=False
         ) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+            return await _checked(method, path, answer)
 
     def signature(self, method: str, path: str, body: bytes, **changes: Any) -> dict[str, str]:
         """The headers that sign a request; ``changes`` are arguments of ``sign_request``."""
@@ -161,7 +172,7 @@ class Person:
         async with self.session.request(
             method, self.url + path, data=body, headers=signed, timeout=LIMIT
         ) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+            return await _checked(method, path, answer)
 
     async def post(self, path: str, message: Any) -> Answer:
         """A signed POST of JSON."""
@@ -306,6 +317,9 @@ async def start_registrar(data: Path, **settings: Any) -> AsyncIterator[Registra
         running(Settings(**{**given, **settings}), clock=clock) as context,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
+        if not _DESCRIBED:
+            async with session.get(f"{context.public_url}/api/v1/openapi.json", timeout=LIMIT) as answer:
+                _DESCRIBED.append(Described(await answer.json()))
         person = Person(context.public_url, context.origin, session, curator, clock)
         yield RegistrarUnderTest(context, session, clock, person)
 

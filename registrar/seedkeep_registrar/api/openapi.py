@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from seedkeep_registrar.api.problem_shapes import SHAPES
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.document import document_of
 from seedkeep_registrar.interface.operation import operation
@@ -27,7 +28,7 @@ async def openapi(request: web.Request) -> web.Response:
 
 
 async def _make(app: web.Application) -> None:
-    app[_DOCUMENT] = msgspec.json.encode(document_of(app, app[REGISTRAR].public_url))
+    app[_DOCUMENT] = msgspec.json.encode(document_of(app, app[REGISTRAR].public_url, SHAPES))
 
 
 def setup(app: web.Application) -> None:

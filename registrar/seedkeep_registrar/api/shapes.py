@@ -132,21 +132,51 @@ class Copies(TypedDict):
     nodes: list[Copy]
 
 
-class Record(ShortRecord):
-    """Everything a client needs to know of one record."""
+class Revision(TypedDict):
+    """The newest event of a record, for those who verify its chain."""
+
+    event: Event
+    body: Annotated[dict[str, Any], Meta(description="Empty when it has been dropped.")]
+    receipt: Note
+
+
+class Withdrawal(TypedDict):
+    """When and why the data is no longer offered."""
+
+    created: Moment
+    reason: str
+
+
+class Statement(ShortRecord):
+    """What is said of a record; of a withdrawn one this is all there is."""
 
     home: str
     steward: Key
+    event: Event
+    body: RecordBody
+    receipt: Note
+    index: Annotated[int, Meta(ge=0, description="Position of its first event in the log.")]
+    seq: Annotated[int, Meta(ge=0, description="Number of its newest event.")]
+    head: Annotated[Hex64, Meta(description="Hash of its newest event.")]
+    updated: Moment
+    stewards: list[Key]
+    metadata: Metadata
+    revision: Revision | None
+    supersedes: EmptyOrHex64
+    superseded_by: list[Hex64]
+    latest: Annotated[Hex64, Meta(description="The newest version of it; itself when there is none.")]
+    withdrawn: Withdrawal | None
+    taints: list[Taint]
+
+
+class Record(Statement):
+    """Everything a client needs to know of one record."""
+
     torrent: Url
     torrent_v1: Url
     manifest_url: Url
     magnet: Magnet
     magnet_v2: Magnet
     trackers: list[Url]
-    event: Event
-    body: RecordBody
-    receipt: Note
-    index: Annotated[int, Meta(ge=0, description="Position of its event in the log.")]
     web_seeds: list[Url]
     copies: Copies
-    taints: list[Taint]

@@ -23,14 +23,14 @@ BUILT: web.AppKey[Built] = web.AppKey("built", Built)
 
 
 @routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.torrent")
-@operation("Read the torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 451))
+@operation("Read the torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 410, 451))
 async def torrent_v2(request: web.Request) -> web.Response:
     """The v2-only torrent, which is the dataset's identity."""
     return await _torrent(request, 2)
 
 
 @routes.get(r"/torrents/{content_id:[0-9a-f]{64}}.v1.torrent")
-@operation("Read the v1 companion torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 451))
+@operation("Read the v1 companion torrent", tag="Torrents", answers={200: _TORRENT}, problems=(404, 410, 451))
 async def torrent_v1(request: web.Request) -> web.Response:
     """The v1-only companion, for clients that know no v2."""
     return await _torrent(request, 1)

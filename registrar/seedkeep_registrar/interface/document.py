@@ -7,7 +7,7 @@ shapes that it can answer with. Source: https://spec.openapis.org/oas/v3.1.1.htm
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from seedkeep_registrar.interface.operation import (
     Operation,
     operation_of,
 )
-from seedkeep_registrar.interface.problem import MEANING, PROBLEM_TYPE, SHAPES, Problem
+from seedkeep_registrar.interface.problem import MEANING, PROBLEM_TYPE, Problem
 
 #: paths below these belong to the native interface
 PREFIXES = ("/api/v1/", "/.well-known/", "/torrents/")
@@ -67,26 +67,29 @@ def described_routes(app: web.Application) -> Iterator[tuple[str, str, web.Abstr
             yield route.method, path, route
 
 
-def document_of(app: web.Application, public_url: str) -> dict[str, Any]:
+def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[int, Any]) -> dict[str, Any]:
     """The OpenAPI document.
 
     Args:
         app: the application with all its routes.
         public_url: where it is served, without ``/`` at the end.
+        problem_shapes: of problem documents that say more than :class:`Problem`, by status.
     """
     found = [
         (method, path, described)
         for method, path, route in described_routes(app)
         if (described := operation_of(route.handler)) is not None
     ]
-    shapes: list[Any] = [Problem, *SHAPES.values()]
+    shapes: list[Any] = [Problem, *problem_shapes.values()]
     for _, _, one in found:
         shapes += [shape for shape in (*one.answers.values(), one.body) if _is_shape(shape)]
     schemas, components = msgspec.json.schema_components(shapes, ref_template=_REF)
     by_shape = {_key(shape): schema for shape, schema in zip(shapes, schemas, strict=True)}
     paths: dict[str, Any] = {}
     for method, path, one in found:
-        paths.setdefault(path, {})[method.lower()] = _operation(method, path, one, by_shape)
+        paths.setdefault(path, {})[method.lower()] = _operation(
+            path, one, _answers(one, problem_shapes), by_shape
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -123,20 +126,20 @@ def _media(shape: Any, status: int, by_shape: dict[str, Any]) -> dict[str, Any]:
     return {PROBLEM_TYPE if status >= 400 else "application/json": {"schema": by_shape[_key(shape)]}}
 
 
-def _statuses(method: str, path: str, one: Operation) -> dict[int, Any]:
+def _answers(one: Operation, problem_shapes: Mapping[int, Any]) -> dict[int, Any]:
     """Shape by status, with those that are added by themselves."""
     usual = {429, 503, 400}
     if one.security:
         usual |= {401, 403}
     if one.body is not None:
         usual |= {408, 413}
-    found = {status: SHAPES.get(status, Problem) for status in (*one.problems, *usual)}
+    found = {status: problem_shapes.get(status, Problem) for status in (*one.problems, *usual)}
     return dict(sorted({**found, **one.answers}.items()))
 
 
-def _operation(method: str, path: str, one: Operation, by_shape: dict[str, Any]) -> dict[str, Any]:
+def _operation(path: str, one: Operation, shapes: dict[int, Any], by_shape: dict[str, Any]) -> dict[str, Any]:
     answers = {}
-    for status, shape in _statuses(method, path, one).items():
+    for status, shape in shapes.items():
         told = shape.description if isinstance(shape, Content) and shape.description else MEANING[status]
         answer: dict[str, Any] = {"description": told}
         if content := _media(shape, status, by_shape):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from seedkeep_registrar.interface.fields import Ark, Hex64, Moment
+from seedkeep_registrar.interface.fields import Hex64, Moment
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -34,15 +34,6 @@ class Taint(TypedDict):
     created: Moment
 
 
-class TaintedProblem(Problem):
-    """The data must not be kept or passed on."""
-
-    taints: NotRequired[list[Taint]]
-    rid: NotRequired[Hex64]
-    ark: NotRequired[Ark]
-    content_id: NotRequired[Hex64]
-
-
 #: what a status means, for all operations
 MEANING = {
     200: "Done.",
@@ -68,5 +59,3 @@ MEANING = {
     451: "A taint forbids it.",
     503: "Not available at the moment; try again later.",
 }
-#: shapes of problem documents that say more than the usual ones
-SHAPES = {451: TaintedProblem}

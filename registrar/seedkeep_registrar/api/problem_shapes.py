@@ -1,0 +1,42 @@
+"""Shapes of the problem documents that say more than the usual ones, by status."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from seedkeep_registrar.api.shapes import Event, Statement
+from seedkeep_registrar.interface.fields import Ark, Count, Hex64
+from seedkeep_registrar.interface.problem import Problem, Taint
+
+
+class LatestVersion(TypedDict):
+    """The newest version of a record."""
+
+    rid: Hex64
+    ark: Ark
+
+
+class ConflictProblem(Problem):
+    """What was to be changed is not as its sender thought; of a record: how it is now."""
+
+    rid: NotRequired[Hex64]
+    seq: NotRequired[Count]
+    head: NotRequired[Hex64]
+    event: NotRequired[Event]
+    latest: NotRequired[LatestVersion]
+
+
+class WithdrawnProblem(Problem, Statement):
+    """The record is withdrawn; this is what is still said of it."""
+
+
+class TaintedProblem(Problem):
+    """The data must not be kept or passed on."""
+
+    taints: NotRequired[list[Taint]]
+    rid: NotRequired[Hex64]
+    ark: NotRequired[Ark]
+    content_id: NotRequired[Hex64]
+
+
+SHAPES: dict[int, Any] = {409: ConflictProblem, 410: WithdrawnProblem, 451: TaintedProblem}
