@@ -21,6 +21,7 @@ from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.database import Database
 from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.processes.signals import Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.taint_head import TaintHead
@@ -39,6 +40,7 @@ class Registrar:
         db: the database.
         objects: manifests, layers and v1 pieces, by SHA-256.
         workers: runs heavy pure functions outside the loop.
+        signals: what the processes of this registrar tell each other, and which one leads.
         changes: tells who wants to know that a dataset was registered, or that taints changed.
         wakeups: ends the waiting of long-polled heartbeats.
         taint_head: the current signed head.
@@ -55,6 +57,7 @@ class Registrar:
     db: Database
     objects: ObjectStore
     workers: Workers
+    signals: Signals
     changes: Changes
     wakeups: Wakeups
     taint_head: TaintHead

@@ -52,10 +52,7 @@ async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]
     if given.event.seq:
         raise Refused("a taint begins a chain of its own")
     body = TaintBody.parse(given.body)
-    decision = await registrar.db.write(_taint, registrar, given, body)
-    if decision.new and decision.taint.state == STANDING:
-        await _took_effect(registrar)
-    return decision
+    return await registrar.db.write(_taint, registrar, given, body)
 
 
 def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, body: TaintBody) -> Decision:
@@ -89,6 +86,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         hit = taints.stand(connection, standing.id, effective=times.text(now))
         for content_id in hit:
             _give_up(connection, content_id)
+        registrar.taint_head.issue(connection)
     stored = taints.by_id(connection, standing.id)
     assert stored is not None
     return Decision(stored, count, new=True)
@@ -122,10 +120,7 @@ async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Map
     _check_curator(registrar, str(signed.key))
     given = open_event(registrar, signed, message, ("lift",))
     LiftBody.parse(given.body)
-    decision = await registrar.db.write(_lift, registrar, taint_id, given)
-    if decision.new and decision.taint.version:
-        await _took_effect(registrar)
-    return decision
+    return await registrar.db.write(_lift, registrar, taint_id, given)
 
 
 def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: SignedEvent) -> Decision:
@@ -146,12 +141,8 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
     )
     taints.lift(connection, taint_id, event.hash())
+    if known.version:
+        registrar.taint_head.issue(connection)
     lifted = taints.by_id(connection, taint_id)
     assert lifted is not None
     return Decision(lifted, approvals, new=True)
-
-
-async def _took_effect(registrar: Registrar) -> None:
-    await registrar.taint_head.refresh()
-    registrar.changes.taints_changed()
-    registrar.wakeups.wake_all()

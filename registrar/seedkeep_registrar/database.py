@@ -3,6 +3,8 @@
 * :meth:`Database.write` returns when the work is *durable*. Units that arrive while a transaction is being
   committed share the next one; each has a SAVEPOINT of its own, so that one failing unit takes nothing
   else with it. With SQLite this is the only connection that writes or checkpoints (WAL, synchronous=FULL).
+  With PostgreSQL the writing transactions of all processes run one after the other, so that what a unit has
+  read does not change under it, whichever process it is in.
 * :meth:`Database.read` runs on other connections, in threads, and sees only what is durable.
 
 A unit is a plain function of a SQLAlchemy connection; it must not wait for anything else.
@@ -12,16 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import QueuePool
 
 from seedkeep.core.errors import Error, UsageError
+from seedkeep_registrar.locks import Lock, hold
+from seedkeep_registrar.processes import signals
+from seedkeep_registrar.processes.postgres import CHANNEL, envelope
+from seedkeep_registrar.processes.signals import Signal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +38,11 @@ _BATCH = 256
 _WRITER_CACHE_KIB = 64 * 1024
 _CHECKPOINT_PAGES = 16_384
 _RETRIES = 5
+#: a connection to PostgreSQL is given up when it takes longer, in seconds
+_CONNECT_S = 10
+#: a process that stops in the middle of a transaction, or is cut off, must not hold up the others for ever
+_POSTGRESQL = ("idle_in_transaction_session_timeout = '20s'", "tcp_keepalives_idle = 10")
+_WRITER_WAITS = "lock_timeout = '30s'"
 
 
 class Unavailable(Error):
@@ -48,7 +61,7 @@ class _Unit:
 
 def _engine(url: str, *, writer: bool) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, poolclass=QueuePool, pool_size=1 if writer else READERS, pool_pre_ping=True)
+        return _postgresql(url, writer=writer)
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -79,6 +92,27 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
+def _postgresql(url: str, *, writer: bool) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=1 if writer else READERS,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=_CONNECT_S,
+        connect_args={"connect_timeout": _CONNECT_S},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for value in (*_POSTGRESQL, *([_WRITER_WAITS] if writer else [])):
+                cursor.execute(f"SET {value}")
+        connection.commit()
+
+    return engine
+
+
 class Database:
     """See the module's text. Open it with :meth:`open`, give it back with :meth:`close`."""
 
@@ -93,6 +127,18 @@ class Database:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="registrar-read")
         self._thread = threading.Thread(target=self._run, name="registrar-write", daemon=True)
         self._closed = False
+        self._told: Callable[[Sequence[Signal]], None] = lambda told: None
+        #: names this process among those of one registrar
+        self.process = secrets.token_hex(8)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may use it."""
+        return self._writer.dialect.name == "postgresql"
+
+    def on_commit(self, told: Callable[[Sequence[Signal]], None]) -> None:
+        """Call ``told``, in the writing thread, with what a durable transaction has announced."""
+        self._told = told
 
     @property
     def engine(self) -> Engine:
@@ -106,11 +152,21 @@ class Database:
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``work(connection, …)`` in one read transaction, in a thread."""
+        """Run ``work(connection, …)`` in one read transaction, in a thread.
+
+        Raises:
+            whatever ``work`` raises.
+            Unavailable: the database does not answer.
+        """
 
         def run() -> T:
-            with self._reader.connect() as connection, connection.begin():
-                return work(connection, *args, **kwargs)
+            try:
+                with self._reader.connect() as connection, connection.begin():
+                    return work(connection, *args, **kwargs)
+            except (OperationalError, InterfaceError, NoConnection) as error:
+                raise Unavailable(
+                    "the registrar's database does not answer now", hint="Try again later."
+                ) from error
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
@@ -167,7 +223,7 @@ class Database:
                 self._transaction(units)
                 failure = None
                 break
-            except OperationalError as error:  # deadlock, lost connection, full disk: all rolled back
+            except (OperationalError, InterfaceError) as error:  # lost connection, full disk: all rolled back
                 failure = error
             except Exception as error:
                 failure = error
@@ -187,20 +243,30 @@ class Database:
         return [u for u in units if u not in to_blame] if to_blame else []
 
     def _transaction(self, units: list[_Unit]) -> None:
+        told: dict[Signal, None] = {}
         with self._writer.connect() as connection, connection.begin():
+            hold(connection, Lock.WRITING)
+            signals.take(connection)  # of a transaction that came to nothing
             for unit in units:
                 unit.result = unit.error = None
                 savepoint = connection.begin_nested()
                 try:
                     unit.result = unit.work(connection)
-                except OperationalError as error:
+                except (OperationalError, InterfaceError) as error:
                     unit.error = error
                     raise
                 except Exception as error:
                     unit.error = error
                     savepoint.rollback()
+                    signals.take(connection)
                 else:
                     savepoint.commit()
+                    told.update(dict.fromkeys(signals.take(connection)))
+            if self.shared:
+                for signal in told:
+                    values = {"channel": CHANNEL, "text": envelope(self.process, signal)}
+                    connection.execute(text("SELECT pg_notify(:channel, :text)"), values)
+        self._told(list(told))
 
 
 def open_database(url: str) -> Database:

@@ -1,4 +1,8 @@
-"""What has to happen without anybody asking: leases and audits run out, heads are re-signed, rubbish goes."""
+"""What has to happen without anybody asking: leases and audits run out, heads are re-signed, rubbish goes.
+
+Of several processes the leading one does it. All of them see to it that no lease runs out because the
+registrar, or its database, was away for a while.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from seedkeep_registrar.store import audits, claims, files, nonces, records, sub
 
 _LOG = logging.getLogger(__name__)
 _HOUR = 3600.0
+#: a pause of the registrar that is shorter costs no node its lease, in seconds
+_SHORT_PAUSE_S = 20.0
 #: ended audits are remembered this long
 _AUDITS_KEPT_S = 400 * 86400.0
 
@@ -25,21 +31,27 @@ class Housekeeping:
     def __init__(self, registrar: Registrar) -> None:
         self._registrar = registrar
         self._tasks: list[asyncio.Task[None]] = []
+        self._looked: float | None = None
 
-    async def start(self) -> None:
-        """Give all leases new time (the registrar was away, not the nodes), then begin."""
+    async def extend_leases(self) -> None:
+        """Give all leases new time: the registrar was away, not the nodes."""
+        registrar = self._registrar
+        await registrar.db.write(claims.extend_all, registrar.clock() + registrar.settings.lease_s)
+
+    def start(self) -> None:
+        """Begin."""
         registrar, settings = self._registrar, self._registrar.settings
-        await registrar.db.write(claims.extend_all, registrar.clock() + settings.lease_s)
+        self._looked = asyncio.get_running_loop().time()
         often = max(
             0.05, min(5.0, settings.heartbeat_s / 4, settings.lease_s / 4, settings.audit_deadline_s / 4)
         )
         for every, job in (
-            (often, self.end_overdue),
             (min(60.0, settings.grace_s), self.slow_down),
             (settings.taint_head_s, registrar.taint_head.refresh),
             (min(_HOUR, settings.orphan_s), self.drop_rubbish),
         ):
-            self._tasks.append(asyncio.create_task(self._repeat(every, job)))
+            self._tasks.append(asyncio.create_task(self._repeat(every, self._leading(job))))
+        self._tasks.append(asyncio.create_task(self._repeat(often, self.end_overdue)))
 
     async def stop(self) -> None:
         """End the tasks and wait for them."""
@@ -58,6 +70,14 @@ class Housekeeping:
             except Exception:
                 _LOG.exception("housekeeping: %s failed", getattr(job, "__name__", job))
 
+    def _leading(self, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            if self._registrar.signals.leading:
+                await job()
+
+        run.__name__ = job.__name__
+        return run
+
     async def slow_down(self) -> None:
         """Offer elsewhere what somebody has been fetching for too long."""
         registrar = self._registrar
@@ -66,8 +86,14 @@ class Housekeeping:
 
     async def end_overdue(self) -> None:
         """End leases and audits that have run out; what they held is offered elsewhere."""
-        registrar = self._registrar
-        if await registrar.db.read(_nothing_overdue, registrar.clock()):
+        registrar, loop = self._registrar, asyncio.get_running_loop()
+        nothing = await registrar.db.read(_nothing_overdue, registrar.clock())
+        looked, self._looked = self._looked, loop.time()
+        short = max(_SHORT_PAUSE_S, registrar.settings.offline_after_s)
+        if looked is not None and self._looked - looked > short:
+            await self.extend_leases()
+            return
+        if nothing or not registrar.signals.leading:
             return
         changed = await registrar.db.write(_end_overdue, registrar)
         if changed:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from seedkeep.core.errors import UsageError
@@ -28,8 +30,11 @@ def prepare_folder(data: Path) -> None:
         ) from error
 
 
-def lock_folder(data: Path) -> int:
+def lock_folder(data: Path, *, shared: bool) -> int:
     """Hold the data folder for this process; give the handle to :func:`os.close` at the end.
+
+    Args:
+        shared: other processes that share it may hold it too: those on one PostgreSQL.
 
     Raises:
         UsageError: another registrar holds it.
@@ -39,7 +44,7 @@ def lock_folder(data: Path) -> int:
     except OSError as error:
         raise UsageError(f"the data folder {data} is not writable: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
         raise UsageError(
@@ -51,6 +56,8 @@ def lock_folder(data: Path) -> int:
 def load_key(data: Path, random: Callable[[int], bytes]) -> PrivateKey:
     """The registrar's key; made at the first start, mode 0600, durable before it is used.
 
+    Several processes that start on one folder end up with the same one.
+
     Raises:
         UsageError, InvalidInput: the file cannot be read or holds no key.
     """
@@ -61,18 +68,20 @@ def load_key(data: Path, random: Callable[[int], bytes]) -> PrivateKey:
         pass
     except OSError as error:
         raise UsageError(f"the registrar's key {place} cannot be read: {error.strerror}") from error
-    key = PrivateKey(random(SEED_BYTES))
-    draft = place.with_suffix(".new")
-    draft.unlink(missing_ok=True)
+    draft = place.with_suffix(f".{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(key.to_pem())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(place)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(PrivateKey(random(SEED_BYTES)).to_pem())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was quicker
+            os.link(draft, place)
+    finally:
+        draft.unlink()
     folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return key
+    return PrivateKey.from_pem(place.read_bytes())

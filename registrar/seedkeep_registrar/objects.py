@@ -1,7 +1,8 @@
 """Objects by SHA-256 on disk: ``<folder>/aa/<sha256>``, whole and durable or not there at all.
 
 An object is written to a temporary file, hashed on the way, synced and renamed; a crash leaves at most a
-temporary file, which the next start removes.
+temporary file, which the next start removes. Several processes may share the folder, on one machine or by
+a network file system with atomic renames.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ class ObjectStore:
         self._min_free_bytes = min_free_bytes
 
     def prepare(self) -> None:
-        """Make the folders; drop what a crash left half-written."""
-        shutil.rmtree(self._incoming, ignore_errors=True)
+        """Make the folders."""
         for name in ("incoming", *(f"{i:02x}" for i in range(256))):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         _sync_folder(self._folder)
+
+    def drop_unfinished(self) -> None:
+        """Drop what a crash left half-written; nobody may be putting anything."""
+        for left in self._incoming.iterdir():
+            left.unlink(missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Where the object is, or would be.

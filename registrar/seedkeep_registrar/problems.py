@@ -33,6 +33,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "no_space": (503, "unavailable"),
 }
 _CODES = dict(_STATUS.values())
+_RETRY_AFTER_S = 5
 
 
 class TooLarge(InvalidInput):
@@ -91,7 +92,8 @@ def problem(
         "code": code,
     }
     body = jcs.dumps(document)
-    return web.Response(status=status, body=body, content_type="application/problem+json")
+    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)
 
 
 def problem_of(error: Error) -> web.Response:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from aiohttp import web
 
-from seedkeep.core.errors import UsageError
+from seedkeep.core.errors import UsageError, VerificationFailed
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep_registrar import identity
@@ -24,6 +24,8 @@ from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.processes.postgres import PostgresLink
+from seedkeep_registrar.processes.signals import Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events
@@ -97,14 +99,22 @@ async def running(
         UsageError: a setting cannot work: port taken, folder in use, database out of reach, origin changed.
     """
     async with AsyncExitStack() as stack:
+        shared = not settings.sqlalchemy_url.startswith("sqlite")
         identity.prepare_folder(settings.data)
-        stack.callback(os.close, identity.lock_folder(settings.data))
+        stack.callback(os.close, identity.lock_folder(settings.data, shared=shared))
         listening = stack.enter_context(closing(bind(*settings.bind)))
         public_url = public_url_of(settings, listening)
         origin = origin_of(public_url)
         key = identity.load_key(settings.data, random)
         db = await asyncio.to_thread(open_database, settings.sqlalchemy_url)
         stack.push_async_callback(db.close)
+        link = PostgresLink(db.engine, db.process) if db.shared else None
+        first = True
+        if link is not None:
+            stack.push_async_callback(link.close)
+            first = await link.begin()
+        signals = Signals(link)
+        db.on_commit(signals.committed)
         await asyncio.to_thread(upgrade, db.engine)
         db.start()
         await db.write(events.begin, origin)
@@ -114,10 +124,14 @@ async def running(
             min_free_bytes=settings.min_free_bytes,
         )
         await asyncio.to_thread(objects.prepare)
+        if first:
+            await asyncio.to_thread(objects.drop_unfinished)
         workers = Workers()
         stack.push_async_callback(workers.close)
-        taint_head = TaintHead(db, origin, key, clock)
-        await taint_head.refresh()
+        taint_head = TaintHead(db, signals, origin, key, clock)
+        await _first_head(taint_head, settings)
+        changes, wakeups = Changes(signals, taint_head), Wakeups(clock, signals)
+        changes.on_taints(wakeups.wake_here)
         mailer = await asyncio.to_thread(
             Mailer,
             settings,
@@ -136,8 +150,9 @@ async def running(
             db=db,
             objects=objects,
             workers=workers,
-            changes=Changes(),
-            wakeups=Wakeups(clock),
+            signals=signals,
+            changes=changes,
+            wakeups=wakeups,
             taint_head=taint_head,
             mailer=mailer,
             clock=clock,
@@ -146,7 +161,11 @@ async def running(
         mailer.start()
         stack.push_async_callback(mailer.stop)
         housekeeping = Housekeeping(registrar)
-        await housekeeping.start()
+        if first:
+            await housekeeping.extend_leases()
+        if link is not None:
+            await link.begun(signals, first=first)
+        housekeeping.start()
         stack.push_async_callback(housekeeping.stop)
         runner = web.AppRunner(
             make_app(registrar),
@@ -161,6 +180,16 @@ async def running(
         stack.callback(registrar.wakeups.close)
         await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         yield registrar
+
+
+async def _first_head(taint_head: TaintHead, settings: Settings) -> None:
+    try:
+        await taint_head.refresh()
+    except VerificationFailed as error:
+        raise UsageError(
+            f"the key in {settings.data} is not the one with which this database's records were signed",
+            hint="All processes of a registrar share one data folder; after a restore, restore its key too.",
+        ) from error
 
 
 async def serve(settings: Settings, ready: Callable[[Registrar], None]) -> int:

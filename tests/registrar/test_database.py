@@ -141,8 +141,9 @@ async def test_closing_finishes_what_is_queued_and_takes_nothing_more(db: Databa
 
 
 async def test_readers_cannot_write(sqlite: Database) -> None:
-    with pytest.raises(Exception, match="readonly"):
+    with pytest.raises(Unavailable) as caught:
         await sqlite.read(add, 1)
+    assert "readonly" in str(caught.value.__cause__)
 
 
 async def test_a_sqlite_file_is_durable_and_only_the_writer_checkpoints(sqlite: Database) -> None:

@@ -151,7 +151,7 @@ def test_what_a_crash_left_half_written_is_removed_at_the_start(tmp_path: Path) 
     store = ObjectStore(tmp_path, max_bytes=10, min_free_bytes=0)
     store.prepare()
     (tmp_path / "incoming" / "half").write_bytes(b"half")
-    store.prepare()
+    store.drop_unfinished()
     assert list((tmp_path / "incoming").iterdir()) == []
 
 

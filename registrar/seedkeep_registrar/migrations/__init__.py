@@ -8,6 +8,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine
 
+from seedkeep_registrar.locks import Lock, hold
+
 
 def config_for(connection: Connection) -> Config:
     """Alembic's configuration for these migrations on an open connection."""
@@ -18,6 +20,10 @@ def config_for(connection: Connection) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database up to date, in one transaction; does nothing when it is."""
+    """Bring the database up to date, in one transaction; does nothing when it is.
+
+    Of several processes one does it, and the others wait.
+    """
     with engine.connect() as connection, connection.begin():
+        hold(connection, Lock.MIGRATING)
         command.upgrade(config_for(connection), "head")

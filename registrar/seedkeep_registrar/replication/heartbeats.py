@@ -21,7 +21,7 @@ from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases, offers
 from seedkeep_registrar.replication.leases import Reported
-from seedkeep_registrar.store import audits, claims
+from seedkeep_registrar.store import audits, claims, taint_heads
 from seedkeep_registrar.store.audits import Audit
 from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
@@ -52,6 +52,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
+    taint_head: str
     held: tuple[Claim, ...]
     offers: tuple[tuple[Dataset, str], ...]
     unanswered: tuple[Audit, ...]
@@ -119,6 +120,7 @@ def _plan(connection: Connection, registrar: Registrar, node_key: str, report: R
     )
     next_audit = claims.next_audit(connection, node_key)
     return _Plan(
+        taint_heads.current(connection),
         held,
         tuple(offers.for_node(connection, registrar.settings, node)),
         tuple(audits.unanswered(connection, node_key, registrar.clock())),
@@ -147,7 +149,7 @@ def _answer(
     companions = sorted((wanted & complete) - report.companions)
     answer = {
         "now": times.text(registrar.clock()),
-        "taint_head": registrar.taint_head.note,
+        "taint_head": plan.taint_head,
         "offers": [
             {"content_id": d.content_id, "rid": rid, "bytes": d.bytes, "files": d.files}
             for d, rid in plan.offers

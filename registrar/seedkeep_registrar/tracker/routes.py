@@ -8,11 +8,11 @@ from random import Random
 
 from aiohttp import web
 
+from seedkeep_registrar.changes import Registered
 from seedkeep_registrar.client_address import Network, address_of, parse_networks
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.store import claims, datasets
 from seedkeep_registrar.store.datasets import Tracked
-from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.tracker.service import Pace, Tracker
 
 TRACKER: web.AppKey[Tracker] = web.AppKey("tracker", Tracker)
@@ -48,9 +48,9 @@ def setup(app: web.Application) -> None:
     tracker = app[TRACKER] = _tracker(registrar)
     app[_TRUSTED] = parse_networks(registrar.settings.trusted_proxies)
 
-    def registered(record: Record) -> None:
-        tracker.registered.forget(bytes.fromhex(record.infohash_v1))
-        tracker.registered.forget(bytes.fromhex(record.content_id[:40]))
+    def registered(made: Registered) -> None:
+        tracker.registered.forget(bytes.fromhex(made.infohash_v1))
+        tracker.registered.forget(bytes.fromhex(made.content_id[:40]))
 
     registrar.changes.on_registered(registered)
     registrar.changes.on_taints(tracker.registered.clear)
