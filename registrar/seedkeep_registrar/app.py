@@ -15,6 +15,7 @@ from seedkeep_registrar.api import (
     openapi,
     records,
     resolve,
+    search,
     taints,
     torrents,
     web_seed_reports,
@@ -53,6 +54,6 @@ def make_app(registrar: Registrar) -> web.Application:
     app[torrents.BUILT] = Built()
     for module in _API:
         app.add_routes(module.routes)
-    for part in (openapi, tracker, web_seeds, pages, announce):
+    for part in (openapi, search, tracker, web_seeds, pages, announce):
         part.setup(app)
     return app

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from seedkeep.core.audit import Outcome
 from seedkeep.core.errors import Conflict, NotFound, Refused
 from seedkeep.core.httpsig import Signed
-from seedkeep.core.taint import LiftBody, TaintBody
+from seedkeep.core.taint import LiftBody, Subject, TaintBody
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.registration import SignedEvent, check_created, open_event
+from seedkeep_registrar.search import index as search_index
 from seedkeep_registrar.store import audits, claims, datasets, events, taints
 from seedkeep_registrar.store.taints import LIFTED, PROPOSED, STANDING, Taint
 
@@ -86,6 +87,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         hit = taints.stand(connection, standing.id, effective=times.text(now))
         for content_id in hit:
             _give_up(connection, content_id)
+        _search_again(connection, body.subject)
         registrar.taint_head.issue(connection)
     stored = taints.by_id(connection, standing.id)
     assert stored is not None
@@ -99,6 +101,12 @@ def _agreed(connection: Connection, registrar: Registrar, taint_id: str) -> int:
 def count_approvals(registrar: Registrar, approvers: Iterable[str]) -> int:
     """How many of those who agreed are curators still: a key that was withdrawn counts no more."""
     return len(set(approvers) & set(registrar.settings.curators))
+
+
+def _search_again(connection: Connection, subject: Subject) -> None:
+    """Records with a taint are not found by a search, those without are."""
+    for rid, _ in taints.hit(connection, subject):
+        search_index.refresh(connection, rid)
 
 
 def _give_up(connection: Connection, content_id: str) -> None:
@@ -141,6 +149,7 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
     )
     taints.lift(connection, taint_id, event.hash())
+    _search_again(connection, known.subject)
     if known.version:
         registrar.taint_head.issue(connection)
     lifted = taints.by_id(connection, taint_id)

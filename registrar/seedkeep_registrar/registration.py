@@ -23,6 +23,7 @@ from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
 from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_slice
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
+from seedkeep_registrar.search import index as search_index
 from seedkeep_registrar.settings import MEMBERS
 from seedkeep_registrar.store import aliases, datasets, events, files, records, taints
 from seedkeep_registrar.store.datasets import Dataset
@@ -334,5 +335,6 @@ def _record(
     )
     records.add(connection, record)
     aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
+    search_index.put(connection, record, body.metadata)
     also(connection)
     return documents.read(connection, record), True

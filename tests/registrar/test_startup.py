@@ -239,12 +239,18 @@ def test_two_curators_must_agree_unless_there_is_only_one(
     assert Settings(curators=keys, approvals_needed=needed).approvals == approvals
 
 
+def not_of_an_engine(name: str | None, *_: object) -> bool:
+    """The index of words is another thing in each database engine."""
+    return not str(name).startswith("search_words")
+
+
 def test_migrations_make_exactly_the_tables_and_take_them_back(tmp_path: Path, database_url: str) -> None:
     engine = create_engine(database_url or f"sqlite:///{tmp_path / 'x.sqlite'}")
     upgrade(engine)
     upgrade(engine)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_name": not_of_an_engine})
+        assert compare_metadata(context, metadata) == []
     with engine.begin() as connection:
         command.downgrade(config_for(connection), "base")
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}

@@ -7,9 +7,11 @@ from alembic import context
 from seedkeep_registrar.store import (
     accounts_tables,  # noqa: F401 - registers its tables
     aliases_tables,  # noqa: F401
+    collections_tables,  # noqa: F401
     curation_tables,  # noqa: F401
     pages_tables,  # noqa: F401
     running_tables,  # noqa: F401
+    search_tables,  # noqa: F401
 )
 from seedkeep_registrar.store.tables import metadata
 

@@ -5,14 +5,16 @@ States: ``asked`` (handed out with a heartbeat), ``committed`` (round two runs),
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.audit import LeafAt
-from seedkeep_registrar.store.tables import audits
+from seedkeep_registrar.store.tables import audit_tallies, audits
 
 ASKED = "asked"
 COMMITTED = "committed"
@@ -133,17 +135,31 @@ def committed(
 
 def end(connection: Connection, audit_id: str, outcome: str, detail: str) -> None:
     """Write down how it ended."""
-    connection.execute(
-        update(audits).where(audits.c.id == audit_id).values(state=DONE, outcome=outcome, detail=detail)
-    )
+    _end(connection, update(audits).where(audits.c.id == audit_id), outcome, detail)
 
 
 def end_all(connection: Connection, content_id: str, outcome: str, detail: str, node: str = "") -> None:
     """End whatever still runs over a dataset (of one node, if named)."""
-    query = update(audits).where(audits.c.content_id == content_id, audits.c.state != DONE)
-    if node:
-        query = query.where(audits.c.node == node)
-    connection.execute(query.values(state=DONE, outcome=outcome, detail=detail))
+    query = update(audits).where(audits.c.content_id == content_id)
+    _end(connection, query.where(audits.c.node == node) if node else query, outcome, detail)
+
+
+def _end(connection: Connection, query: Update, outcome: str, detail: str) -> None:
+    """End those of a query that still run, and count them."""
+    ended = connection.execute(
+        query.where(audits.c.state != DONE)
+        .values(state=DONE, outcome=outcome, detail=detail)
+        .returning(audits.c.node)
+    )
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    for node, count in sorted(Counter(ended.scalars()).items()):
+        connection.execute(
+            upsert(audit_tallies)
+            .values(node=node, outcome=outcome, count=count)
+            .on_conflict_do_update(
+                index_elements=["node", "outcome"], set_={"count": audit_tallies.c.count + count}
+            )
+        )
 
 
 def overdue(connection: Connection, now: float, *, limit: int = 500) -> list[Audit]:
@@ -157,12 +173,7 @@ def overdue(connection: Connection, now: float, *, limit: int = 500) -> list[Aud
 def tallies(connection: Connection) -> dict[str, dict[str, int]]:
     """How many audits ended how, by node and outcome."""
     found: dict[str, dict[str, int]] = {}
-    rows = connection.execute(
-        select(audits.c.node, audits.c.outcome, func.count())
-        .where(audits.c.state == DONE)
-        .group_by(audits.c.node, audits.c.outcome)
-    )
-    for node, outcome, count in rows:
+    for node, outcome, count in connection.execute(select(audit_tallies)):
         found.setdefault(node, {})[outcome] = int(count)
     return found
 

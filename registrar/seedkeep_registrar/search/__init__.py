@@ -1,0 +1,1 @@
+"""Full-text search over records with facets; SQLite FTS5 and PostgreSQL tsvector behind one interface."""

@@ -1,0 +1,131 @@
+"""Keeps the index in step with the records, in the transaction that changes them.
+
+Callers hold the log's lock (:func:`seedkeep_registrar.store.events.lock`), which also guards the counts of
+facet values. Complete copies are not indexed: the search reads them where they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from seedkeep.core import jcs
+from seedkeep.core.events import MAX_BODY_BYTES
+from seedkeep.core.metadata import Metadata, parse_metadata
+from seedkeep_registrar.search.document import MOST_FILES, Facet, document_of
+from seedkeep_registrar.search.fts5 import Fts5
+from seedkeep_registrar.search.terms import Engine
+from seedkeep_registrar.search.tsvector import Tsvector
+from seedkeep_registrar.store import events, records, taints
+from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store.search_tables import search_documents, search_values
+from seedkeep_registrar.store.tables import files
+from seedkeep_registrar.store.tables import records as records_table
+
+T = TypeVar("T")
+_AT_ONCE = 200
+_ENGINES: dict[str, Engine] = {"sqlite": Fts5(), "postgresql": Tsvector()}
+#: a facet's number in a code: its value's id is above
+_FACET_BITS = 3
+
+
+def engine_of(connection: Connection) -> Engine:
+    """The index of this database."""
+    return _ENGINES[connection.dialect.name]
+
+
+def code_of(facet: int, value_id: int) -> int:
+    """What stands for a facet's value in documents and in the index."""
+    return value_id << _FACET_BITS | facet
+
+
+def facet_of(code: int) -> tuple[int, int]:
+    """Facet and value id of a code."""
+    return code & (1 << _FACET_BITS) - 1, code >> _FACET_BITS
+
+
+def put(connection: Connection, record: Record, metadata: Metadata) -> None:
+    """Make a record findable as it is now described; what was indexed of it before is replaced."""
+    remove(connection, record)
+    paths = connection.execute(
+        select(files.c.path)
+        .where(files.c.manifest_id == record.manifest_id, files.c.number < MOST_FILES)
+        .order_by(files.c.number)
+    )
+    document = document_of(record, metadata, list(paths.scalars()))
+    codes = _count(connection, document.values)
+    connection.execute(
+        insert(search_documents).values(position=record.position, content_id=record.content_id, facets=codes)
+    )
+    engine_of(connection).put(connection, record.position, document, codes)
+
+
+def remove(connection: Connection, record: Record) -> None:
+    """A record is not to be found any more; nothing happens when it is not."""
+    gone = connection.execute(
+        delete(search_documents)
+        .where(search_documents.c.position == record.position)
+        .returning(search_documents.c.facets)
+    ).scalar_one_or_none()
+    if gone is None:
+        return
+    ids = [facet_of(code)[1] for code in gone]
+    for some in _slices(ids):
+        connection.execute(
+            update(search_values).where(search_values.c.id.in_(some)).values(count=search_values.c.count - 1)
+        )
+    engine_of(connection).remove(connection, record.position)
+
+
+def refresh(connection: Connection, rid: str) -> None:
+    """Bring a record into the index or out of it, as its taints and its body say now."""
+    record = records.by_rid(connection, rid)
+    if record is None:
+        return
+    body = events.body(connection, record.state_sha256)
+    if body is None or record.withdrawn or taints.standing_on_record(connection, rid):
+        remove(connection, record)
+    else:
+        described = jcs.loads(body, limit=MAX_BODY_BYTES).get("metadata", {})
+        put(connection, record, parse_metadata(described))
+
+
+def rebuild(connection: Connection) -> None:
+    """Make the index anew from the records and their bodies."""
+    engine_of(connection).clear(connection)
+    connection.execute(delete(search_documents))
+    connection.execute(delete(search_values))
+    after = -1
+    while some := connection.execute(
+        select(records_table.c.position, records_table.c.rid)
+        .where(records_table.c.position > after)
+        .order_by(records_table.c.position)
+        .limit(_AT_ONCE)
+    ).all():
+        for _, rid in some:
+            refresh(connection, rid)
+        after = some[-1].position
+
+
+def _count(connection: Connection, values: Sequence[tuple[Facet, str]]) -> list[int]:
+    """The codes of these values, each counted once more."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    codes: dict[tuple[int, str], int] = {}
+    for some in _slices(values):
+        rows = connection.execute(
+            upsert(search_values)
+            .values([{"facet": int(facet), "value": value, "count": 1} for facet, value in some])
+            .on_conflict_do_update(
+                index_elements=["facet", "value"], set_={"count": search_values.c.count + 1}
+            )
+            .returning(search_values.c.id, search_values.c.facet, search_values.c.value)
+        )
+        codes |= {(row.facet, row.value): code_of(row.facet, row.id) for row in rows}
+    return [codes[int(facet), value] for facet, value in values]
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))
