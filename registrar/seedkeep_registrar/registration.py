@@ -15,9 +15,9 @@ from seedkeep.core.httpsig import WINDOW_S, Signed
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
-from seedkeep.core.revision import RECORD
 from seedkeep.core.taint import Subject, SubjectKind
 from seedkeep_registrar import documents, times
+from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
@@ -99,38 +99,37 @@ def check_created(registrar: Registrar, event: Event) -> None:
         raise Refused("the event was signed more than a week ago", hint="Sign it anew.")
 
 
-def check_member(registrar: Registrar, key: str) -> None:
+def check_member(registrar: Registrar, principal: Principal) -> None:
     """
     Raises:
-        Refused: this key may not register datasets here.
+        Refused: they may not register datasets here.
     """
-    settings = registrar.settings
-    if settings.registration == MEMBERS and key not in (*settings.members, *settings.curators):
+    if registrar.settings.registration == MEMBERS and principal.role < Role.MEMBER:
         raise Refused("this registrar takes datasets from its members only", hint="Ask its operator.")
 
 
-async def register(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> tuple[Found, bool]:
-    """Record a dataset.
+async def register(registrar: Registrar, principal: Principal, given: SignedEvent) -> tuple[Found, bool]:
+    """Record a dataset, whatever the registrar's policy says of curators.
+
+    Args:
+        given: an event of theirs, or one that the registrar has signed for them.
 
     Returns:
         The record, and whether it is new.
 
     Raises:
-        see :func:`open_event`; besides
-        Refused: the key may not register here, or the event's time is off.
+        InvalidInput: the event, its body or an object is malformed or contradicts another.
+        Refused: they may not register here, or the event's time is off.
         Conflict: an object is missing.
         MovedOn: what it supersedes has a newer version already.
         TaintedRecord: a taint stands on the content or a file.
     """
-    given = open_event(registrar, signed, message, (RECORD,))
-    if given.event.seq:
-        raise InvalidInput("a record begins a chain of its own")
     body = RecordBody.parse(given.body)
-    known = await registrar.db.read(_known, given.event.record_id, body)
-    if known is not None:
-        return known, False
+    recorded = await registrar.db.read(known, given.event.record_id, body)
+    if recorded is not None:
+        return recorded, False
     check_created(registrar, given.event)
-    check_member(registrar, given.event.by)
+    check_member(registrar, principal)
     return await make_record(registrar, given, body)
 
 
@@ -159,7 +158,12 @@ async def make_record(
     return found, new
 
 
-def _known(connection: Connection, rid: str, body: RecordBody) -> Found | None:
+def known(connection: Connection, rid: str, body: RecordBody) -> Found | None:
+    """The record with this rid.
+
+    Raises:
+        TaintedRecord: there is none, and a taint forbids its content.
+    """
     record = records.by_rid(connection, rid)
     if record is not None:
         return documents.read(connection, record)
@@ -191,6 +195,17 @@ async def check_objects(registrar: Registrar, body: RecordBody) -> list[FileEntr
     manifest = objects.path(dataset.manifest)
     layers, pieces = objects.path(dataset.piece_layers), objects.path(dataset.pieces_v1)
     return await registrar.workers.run(total, check_dataset, dataset, manifest, layers, pieces, SLICE)
+
+
+def touch_objects(registrar: Registrar, body: RecordBody) -> None:
+    """Keep a dataset's objects from being dropped as orphans; in the transaction that names them.
+
+    Raises:
+        Conflict: one is gone.
+    """
+    for what, sha256 in _objects(body):
+        if not registrar.objects.touch(sha256):
+            raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
 
 
 def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
@@ -267,13 +282,11 @@ def _record(
     head = events.lock(connection)
     event, dataset, now = given.event, body.dataset, registrar.clock()
     rid = event.record_id
-    known = records.by_rid(connection, rid)
-    if known is not None:
+    recorded = records.by_rid(connection, rid)
+    if recorded is not None:
         also(connection)
-        return documents.read(connection, known), False
-    for what, sha256 in _objects(body):
-        if not registrar.objects.touch(sha256):
-            raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
+        return documents.read(connection, recorded), False
+    touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
     series = _series(connection, registrar, event, body)

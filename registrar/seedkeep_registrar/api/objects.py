@@ -9,6 +9,7 @@ from aiohttp import web
 from seedkeep.core.errors import NotFound
 from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth, documents
+from seedkeep_registrar.accounts.principal import principal_of_key
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Hex64
@@ -46,7 +47,7 @@ async def put_object(request: web.Request) -> web.Response:
     signed = await auth.verify(request)
     if signed.sha256 != sha256:
         raise Unauthenticated("the request was signed for another object")
-    check_member(registrar, str(signed.key))
+    check_member(registrar, await principal_of_key(registrar, str(signed.key)))
     new = await registrar.objects.put(sha256, auth.body_chunks(request))
     return web.json_response({"sha256": sha256}, status=201 if new else 200)
 

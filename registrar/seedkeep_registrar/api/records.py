@@ -8,16 +8,17 @@ from aiohttp import web
 from msgspec import Meta
 
 from seedkeep.core.errors import InvalidInput
-from seedkeep.core.events import MAX_BODY_BYTES
 from seedkeep.core.identifiers import Kind
-from seedkeep_registrar import auth, documents
+from seedkeep_registrar import documents, submissions
+from seedkeep_registrar.accounts.principal import Role, json_of, require
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.api.shapes import Record, ShortRecord, SignedEvent
+from seedkeep_registrar.api.submission_shapes import ShortSubmission
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Next
 from seedkeep_registrar.interface.operation import SIGNED, Content, Link, Query, operation, query_of
-from seedkeep_registrar.registration import register
 from seedkeep_registrar.store import records
+from seedkeep_registrar.store.submissions import Submission
 
 routes = web.RouteTableDef()
 _OF_RECORD = {"rid": "$response.body#/rid"}
@@ -48,18 +49,23 @@ class RecordPage(TypedDict):
 @operation(
     "Record a dataset",
     tag="Records",
-    answers={200: Record, 201: Record},
+    answers={200: Record, 201: Record, 202: ShortSubmission},
     problems=(404, 409, 451),
     body=SignedEvent,
     security=SIGNED,
     links=_FROM_RECORD,
 )
 async def post_event(request: web.Request) -> web.Response:
-    """Record a dataset: 201 with the record document, 200 when the event is there already."""
+    """Record a dataset: 201 with the record document, 200 when the event is there already.
+
+    202 with a submission where a curator has to agree; the same event again tells how it stands.
+    """
     registrar = request.app[REGISTRAR]
-    # JSON with escapes may be longer than its canonical form, which has the limit
-    signed, message = await auth.signed_json(request, limit=2 * MAX_BODY_BYTES)
-    found, new = await register(registrar, signed, message)
+    principal = await require(request, Role.VISITOR, "register")
+    taken = await submissions.register(registrar, principal, await json_of(request))
+    if isinstance(taken, Submission):
+        return web.json_response(submissions.short_document(registrar, taken), status=202)
+    found, new = taken
     return web.json_response(documents.render(registrar, found), status=201 if new else 200)
 
 
