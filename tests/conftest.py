@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.support.chromium",
     "tests.support.postgres",
     "tests.support.registrar",
+    "tests.support.people",
     "tests.support.swift",
     "tests.support.s3",
 ]

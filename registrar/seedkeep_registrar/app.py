@@ -5,11 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from seedkeep_registrar import announce
+from seedkeep_registrar.accounts.principal import recognised
 from seedkeep_registrar.api import (
+    account_keys,
+    accounts,
     attestations,
     audits,
     claims,
     discovery,
+    groups,
     nodes,
     objects,
     openapi,
@@ -18,18 +22,20 @@ from seedkeep_registrar.api import (
     search,
     submissions,
     taints,
+    tokens,
     torrents,
     web_seed_reports,
 )
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.manners import manners
+from seedkeep_registrar.pages import account, people, sign_in
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
 from seedkeep_registrar.web_seeds import routes as web_seeds
 
-_API = (
+_ROUTES = (
     discovery,
     objects,
     records,
@@ -42,6 +48,12 @@ _API = (
     audits,
     taints,
     web_seed_reports,
+    accounts,
+    tokens,
+    groups,
+    sign_in,
+    account,
+    people,
 )
 
 
@@ -51,11 +63,11 @@ def make_app(registrar: Registrar) -> web.Application:
     The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
     their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
     """
-    app = web.Application(middlewares=[problems, manners])
+    app = web.Application(middlewares=[problems, recognised, manners])
     app[REGISTRAR] = registrar
     app[torrents.BUILT] = Built()
-    for module in _API:
+    for module in _ROUTES:
         app.add_routes(module.routes)
-    for part in (openapi, search, tracker, web_seeds, pages, announce):
+    for part in (openapi, account_keys, search, tracker, web_seeds, pages, announce):
         part.setup(app)
     return app

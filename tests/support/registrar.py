@@ -73,7 +73,7 @@ class Answer:
         return json.loads(self.body)
 
 
-async def _checked(method: str, path: str, answer: aiohttp.ClientResponse) -> Answer:
+async def checked(method: str, path: str, answer: aiohttp.ClientResponse) -> Answer:
     """The answer, which is as the OpenAPI document says."""
     body = await answer.read()
     for described in _DESCRIBED:
@@ -153,7 +153,7 @@ class Person:
         async with self.session.request(
             method, self.url + path, headers=headers, timeout=LIMIT, allow_redirects=False
         ) as answer:
-            return await _checked(method, path, answer)
+            return await checked(method, path, answer)
 
     def signature(self, method: str, path: str, body: bytes, **changes: Any) -> dict[str, str]:
         """The headers that sign a request; ``changes`` are arguments of ``sign_request``."""
@@ -172,7 +172,7 @@ class Person:
         async with self.session.request(
             method, self.url + path, data=body, headers=signed, timeout=LIMIT
         ) as answer:
-            return await _checked(method, path, answer)
+            return await checked(method, path, answer)
 
     async def post(self, path: str, message: Any) -> Answer:
         """A signed POST of JSON."""

@@ -38,12 +38,14 @@ __all__ = [
     "Account",
     "Principal",
     "Role",
+    "account_of",
     "body_of",
+    "in_person",
     "json_of",
     "page_principal",
-    "people",
     "principal_of",
     "principal_of_key",
+    "recognised",
     "require",
     "session_of",
 ]
@@ -166,7 +168,7 @@ async def _by_token(request: web.Request) -> Principal:
 
 
 @web.middleware
-async def people(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def recognised(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whoever comes with a session is known before the handler runs, for what its page shows."""
     if browser.token_of(request) and not any(name in request.headers for name in _PROOFS):
         await principal_of(request)
@@ -198,6 +200,28 @@ async def require(request: web.Request, role: Role, scope: str) -> Principal:
         raise Refused(f"this token lacks the scope {scope}", hint="Make a token with this scope.")
     if principal.role < role:
         raise Refused(f"this is for {role.word}s of this registrar only", hint="Ask its operator.")
+    return principal
+
+
+def account_of(principal: Principal) -> Account:
+    """The sender's account.
+
+    Raises:
+        Refused: it is a key that acts for none.
+    """
+    if principal.account is None:
+        raise Refused("this key acts for no account", hint="Run `seedkeep login` first.")
+    return principal.account
+
+
+def in_person(principal: Principal) -> Principal:
+    """The sender, who is there in person.
+
+    Raises:
+        Refused: it is a token: whoever finds one shall not be able to make more of it.
+    """
+    if principal.how == "token":
+        raise Refused("a token cannot do this", hint="Sign in, or sign the request with your key.")
     return principal
 
 

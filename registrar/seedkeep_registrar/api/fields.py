@@ -38,6 +38,17 @@ class Fields:
             raise InvalidInput(f"{self._what} has an unknown field {min(unknown)[:60]!r}")
         return self
 
+    def given(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self._value.get(name) is not None
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._value.get(name)
+        if not isinstance(value, bool):
+            raise self._bad(name, "true or false")
+        return value
+
     def text(self, name: str, *, limit: int, default: str | None = None) -> str:
         """Text of at most ``limit`` characters."""
         value = self._value.get(name, default)

@@ -33,8 +33,8 @@ class Account:
 
     Args:
         email: case-folded, unique; "" when none is known (sign-in by another service).
-        orcid: ``https://orcid.org/…`` or "".
-        ror: ``https://ror.org/…`` of the institution, or "".
+        orcid: ``0000-0002-1825-0097`` or "".
+        ror: ``04wxnsj81`` of the institution, or "".
         disabled: may no longer do anything.
     """
 

@@ -68,6 +68,12 @@ def of_account(connection: Connection, account_id: int) -> list[Token]:
     return [_token(row) for row in connection.execute(query.order_by(api_tokens.c.created.desc()))]
 
 
+def revoke_all(connection: Connection, account_id: int, now: float) -> None:
+    """Let all tokens of an account be used no more."""
+    ended = update(api_tokens).where(api_tokens.c.account_id == account_id, api_tokens.c.revoked.is_(None))
+    connection.execute(ended.values(revoked=now))
+
+
 def revoke(connection: Connection, account_id: int, token_id: str, now: float) -> bool:
     """Let a token be used no more; whether the account had it and it was not revoked yet."""
     ended = update(api_tokens).where(
