@@ -39,4 +39,23 @@ class TaintedProblem(Problem):
     content_id: NotRequired[Hex64]
 
 
-SHAPES: dict[int, Any] = {409: ConflictProblem, 410: WithdrawnProblem, 451: TaintedProblem}
+class Form(TypedDict):
+    """One form in which a thing is given."""
+
+    format: str
+    media_type: str
+    url: str
+
+
+class NotAcceptableProblem(Problem):
+    """It is given in other forms than those that Accept names."""
+
+    available: NotRequired[list[Form]]
+
+
+SHAPES: dict[int, Any] = {
+    406: NotAcceptableProblem,
+    409: ConflictProblem,
+    410: WithdrawnProblem,
+    451: TaintedProblem,
+}

@@ -15,6 +15,8 @@ from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.api.shapes import Record, ShortRecord, SignedEvent
 from seedkeep_registrar.api.submission_shapes import ShortSubmission
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.exports.answers import EVERY, MEDIA_TYPES, answer
+from seedkeep_registrar.exports.citations import STYLES
 from seedkeep_registrar.interface.fields import Next
 from seedkeep_registrar.interface.operation import SIGNED, Content, Link, Query, operation, query_of
 from seedkeep_registrar.store import records
@@ -36,6 +38,15 @@ class RecordQuery(Query):
 
     limit: Annotated[int, Meta(ge=1, le=1000, description="Most records in the answer.")] = 100
     cursor: Annotated[str, Meta(max_length=200, description="The `next` of the page before.")] = ""
+
+
+class FormQuery(Query):
+    """In which form a record is wanted."""
+
+    format: Annotated[
+        str, Meta(max_length=40, description=f"json, {', '.join(EVERY)}; else Accept decides.")
+    ] = ""
+    style: Annotated[str, Meta(max_length=40, description=f"Of a citation: {', '.join(STYLES)}.")] = ""
 
 
 class RecordPage(TypedDict):
@@ -92,11 +103,21 @@ async def list_records(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/records/{rid}")
-@operation("Read a record", tag="Records", answers={200: Record}, problems=(404, 451), links=_FROM_RECORD)
+@operation(
+    "Read a record",
+    tag="Records",
+    answers={200: Record},
+    problems=(404, 406, 410, 451),
+    query=FormQuery,
+    links=_FROM_RECORD,
+    also=tuple(Content(media_type) for media_type in MEDIA_TYPES),
+)
 async def get_record(request: web.Request) -> web.Response:
-    """The record document; 451 when a taint stands."""
-    registrar, rid = request.app[REGISTRAR], path_hex64(request, "rid")
-    return web.json_response(await documents.record_document(registrar, Kind.RID, rid))
+    """The record document, or another form of what is said of the record, by Accept or by `format`.
+
+    451 when a taint stands on it; 410 when it is withdrawn, with all that is still said of it in every form.
+    """
+    return await answer(request, request.app[REGISTRAR], Kind.RID, path_hex64(request, "rid"))
 
 
 @routes.get("/api/v1/records/{rid}/manifest")

@@ -11,25 +11,33 @@ from markupsafe import Markup
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput
+from seedkeep.core.identifiers import Kind
 from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.documents import record_document
 from seedkeep_registrar.exports.citations import DEFAULT_STYLE, STYLES
 from seedkeep_registrar.exports.described import MOST_FILES, Described, describe
 from seedkeep_registrar.exports.formats import FORMATS, Format, citation
 from seedkeep_registrar.exports.schema_org import schema_org
 from seedkeep_registrar.exports.signposting import LINKSET, format_url, link_header
 from seedkeep_registrar.negotiation import choose, parse_accept
-from seedkeep_registrar.problems import problem
+from seedkeep_registrar.problems import WithdrawnRecord, problem
 from seedkeep_registrar.store import files
 
+#: makes the HTML page of a record from its document and its description
+Page = Callable[[Mapping[str, Any], Described], Awaitable[web.Response]]
 HTML, JSON = "html", "json"
-_EVERY: Mapping[str, Format] = {**FORMATS, LINKSET.name: LINKSET}
-#: format by media type; ours come first in what is offered
+#: every format but HTML and JSON, by name
+EVERY: Mapping[str, Format] = {**FORMATS, LINKSET.name: LINKSET}
+#: format by media type, those first that are sent
 _TYPES = {
     "text/html": HTML,
-    "application/xhtml+xml": HTML,
     "application/json": JSON,
-    **{kind: f.name for f in _EVERY.values() for kind in (f.media_type, *f.also)},
+    **{f.media_type: f.name for f in EVERY.values()},
+    **{kind: f.name for f in EVERY.values() for kind in f.also},
+    "application/xhtml+xml": HTML,
 }
+#: what records are given in besides HTML and JSON
+MEDIA_TYPES = tuple(dict.fromkeys(f.media_type for f in EVERY.values()))
 #: an ARK followed by one of these asks for its description
 _INFLECTIONS = ("info", "?")
 _HEADERS = {
@@ -58,31 +66,42 @@ async def described(registrar: Registrar, document: Mapping[str, Any]) -> Descri
 async def answer(
     request: web.Request,
     registrar: Registrar,
-    document: Mapping[str, Any],
+    kind: Kind,
+    value: str,
     *,
-    page: Callable[[Described], Awaitable[web.Response]] | None = None,
-    status: int = 200,
+    page: Page | None = None,
 ) -> web.Response:
-    """The record document in the form asked for; 406 lists what there is.
+    """The record of this name in the form asked for; 406 lists what there is.
+
+    Of a withdrawn record everything that describes it is given as before, with status 410.
 
     Args:
+        kind, value: as for :func:`~seedkeep_registrar.documents.record_document`.
         page: makes the HTML; without it there is none, and JSON is what is given when anything will do.
-        status: of the answer, as for a record whose data are gone.
 
     Raises:
+        NotFound, TaintedRecord: as there.
+        WithdrawnRecord: as there, when HTML or JSON was asked for.
         InvalidInput: ``?format=`` or ``?style=`` names none that exists.
     """
     wanted = _wanted(request, HTML if page else JSON)
+    status = 200
+    try:
+        document = await record_document(registrar, kind, value)
+    except WithdrawnRecord as gone:
+        if wanted in (HTML, JSON):
+            raise
+        document, status = gone.members, 410
     record = await described(registrar, document)
     if wanted is None:
         return _not_acceptable(record)
     if wanted == HTML and page:
-        made = await page(record)
+        made = await page(document, record)
         made.headers["Vary"] = "Accept"
     elif wanted == JSON:
         made = web.Response(body=jcs.dumps(dict(document)), content_type="application/json", headers=_HEADERS)
     else:
-        made = _formatted(request, record, _EVERY[wanted])
+        made = _formatted(request, record, EVERY[wanted])
     made.headers["Link"] = link_header(record)
     made.set_status(status)
     return made
@@ -112,16 +131,19 @@ def embedded(record: Described) -> Markup:
 def _wanted(request: web.Request, default: str) -> str | None:
     """The format's name; None when there is none that the client takes."""
     named = request.query.get("format")
-    offered = [*([HTML] if default == HTML else []), JSON, *_EVERY]
-    if named is not None:
+    offered = [*([HTML] if default == HTML else []), JSON, *EVERY]
+    if named:
         if named not in offered:
             raise InvalidInput(f"there is no format {named[:40]!r}", hint=f"There are {', '.join(offered)}.")
         return named
     if request.path.lower().startswith("/ark:") and _inflected(request):
         return "erc"
     by_preference = sorted(_TYPES, key=lambda kind: _TYPES[kind] != default)
-    kind = choose(request.headers.get("Accept"), [k for k in by_preference if _TYPES[k] in offered])
-    return _TYPES[kind] if kind else None
+    kind = choose(request.headers.get("Accept"), by_preference)
+    if kind is None:
+        return None
+    # a browser that opens an address of the interface has not come for the XML that it takes as well
+    return _TYPES[kind] if _TYPES[kind] in offered else default
 
 
 def _inflected(request: web.Request) -> bool:
@@ -134,8 +156,6 @@ def _formatted(request: web.Request, record: Described, made: Format) -> web.Res
         body = citation(record, _style(request)).encode()
     headers = dict(_HEADERS)
     kind = made.media_type
-    if made.name == "erc":
-        kind = "text/plain"  # so that a browser shows what it was asked for with ?info
     if kind.startswith("text/") or kind.endswith("/x-bibtex"):
         kind += "; charset=utf-8"
     headers["Content-Type"] = f'{kind}; profile="{made.profile}"' if made.profile else kind
@@ -146,7 +166,7 @@ def _formatted(request: web.Request, record: Described, made: Format) -> web.Res
 def _style(request: web.Request) -> str:
     """The citation style of ``?style=`` or of ``Accept: text/x-bibliography; style=…``."""
     named = request.query.get("style")
-    if named is not None:
+    if named:
         if named not in STYLES:
             raise InvalidInput(
                 f"there is no citation style {named[:40]!r}", hint=f"There are {', '.join(STYLES)}."
@@ -164,7 +184,7 @@ def _not_acceptable(record: Described) -> web.Response:
         {"format": JSON, "media_type": "application/json", "url": format_url(record, JSON)},
         *(
             {"format": f.name, "media_type": f.media_type, "url": format_url(record, f.name)}
-            for f in _EVERY.values()
+            for f in EVERY.values()
         ),
     ]
     refused = problem(

@@ -86,6 +86,6 @@ FORMATS: dict[str, Format] = {
         Format("csl", "CSL-JSON", "application/vnd.citationstyles.csl+json", _json(csl), ending="json"),
         Format("citation", "Citation", "text/x-bibliography", _text(citation)),
         Format("dc", "Dublin Core", "application/xml", dublin_core, also=("text/xml",), ending="xml"),
-        Format("erc", "ARK description (ERC)", "text/anvl", _text(erc), also=("text/plain",)),
+        Format("erc", "ARK description (ERC)", "text/plain", _text(erc), also=("text/anvl",)),
     )
 }

@@ -142,7 +142,10 @@ def _operation(path: str, one: Operation, shapes: dict[int, Any], by_shape: dict
     for status, shape in shapes.items():
         told = shape.description if isinstance(shape, Content) and shape.description else MEANING[status]
         answer: dict[str, Any] = {"description": told}
-        if content := _media(shape, status, by_shape):
+        content = _media(shape, status, by_shape)
+        for further in one.also if status in (200, 410) else ():
+            content |= _media(further, status, by_shape)
+        if content:
             answer["content"] = content
         if one.links and status < 300:
             answer["links"] = {

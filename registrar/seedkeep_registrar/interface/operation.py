@@ -89,6 +89,7 @@ class Operation:
     security: tuple[str, ...]
     scope: str
     links: Mapping[str, Link] = field(default_factory=dict)
+    also: tuple[Content, ...] = ()
 
 
 _DESCRIBED: dict[object, Operation] = {}
@@ -107,6 +108,7 @@ def operation(
     security: tuple[str, ...] = ANYBODY,
     scope: str = "",
     links: Mapping[str, Link] | None = None,
+    also: tuple[Content, ...] = (),
 ) -> Callable[[Handler], Handler]:
     """Describe a handler.
 
@@ -123,6 +125,7 @@ def operation(
         security: the ways to say who asks that are taken: ``ANYBODY``, ``SIGNED`` or ``PERSON``.
         scope: what a token must be good for.
         links: from the successful answer to other operations.
+        also: further media types in which the answers with status 200 and 410 are given.
     """
 
     def describe(handler: Handler) -> Handler:
@@ -140,6 +143,7 @@ def operation(
             security,
             scope,
             links or {},
+            also,
         )
         return handler
 

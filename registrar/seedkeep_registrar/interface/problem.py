@@ -47,6 +47,7 @@ MEANING = {
     401: "Nobody is named who may be asked, or the proof does not hold.",
     403: "You may not do this.",
     404: "There is no such thing here.",
+    406: "It is not given in any form that Accept names; available says which there are.",
     408: "The body did not arrive in time.",
     409: "It contradicts what is here now.",
     410: "It has been withdrawn.",

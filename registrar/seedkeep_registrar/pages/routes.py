@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -74,9 +76,8 @@ async def _ark(request: web.Request) -> web.Response:
 
 async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response:
     registrar = request.app[REGISTRAR]
-    document = await record_document(registrar, kind, value)
 
-    async def page(record: Described) -> web.Response:
+    async def page(document: Mapping[str, Any], record: Described) -> web.Response:
         after = _number(request, "files_after") or 0
         entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
         return show(
@@ -89,7 +90,7 @@ async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response
             exports=exports_of(record),
         )
 
-    return await answer(request, registrar, document, page=page)
+    return await answer(request, registrar, kind, value, page=page)
 
 
 async def _file(request: web.Request, named: Identifier) -> web.Response:
