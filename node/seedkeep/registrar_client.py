@@ -52,6 +52,7 @@ from seedkeep.registrar_messages import (
 )
 
 MAX_WAIT_S = 60.0
+_MOST_PAGES = 1000
 _SHA256_BYTES = 32
 _SHA1_BYTES = 20
 _LONGEST_MANIFEST_LINE = 9000
@@ -311,7 +312,7 @@ class RegistrarClient:
 
     async def nodes(self) -> list[Mapping[str, Any]]:
         """The registrar's nodes, as it tells them."""
-        return _objects((await self._http.get("/api/v1/nodes")).json(), "nodes")
+        return await self._every("/api/v1/nodes", "nodes")
 
     # --- taints --------------------------------------------------------------------------------------
 
@@ -330,7 +331,7 @@ class RegistrarClient:
 
     async def taints(self) -> list[Mapping[str, Any]]:
         """All taints with their state, as the registrar tells them."""
-        return _objects((await self._http.get("/api/v1/taints")).json(), "taints")
+        return await self._every("/api/v1/taints", "taints")
 
     async def add_taint(self, event: Event, body: bytes) -> Mapping[str, Any]:
         """Ask for a taint, or approve another curator's."""
@@ -342,6 +343,19 @@ class RegistrarClient:
         return await self._post(path, _signed_event(event, body), again=True)
 
     # -------------------------------------------------------------------------------------------------
+
+    async def _every(self, path: str, name: str) -> list[Mapping[str, Any]]:
+        """All items of a paged list."""
+        found: list[Mapping[str, Any]] = []
+        query = "?limit=1000"
+        for _ in range(_MOST_PAGES):
+            answer = (await self._http.get(path + query)).json()
+            found += _objects(answer, name)
+            following = answer.get("next")
+            if not isinstance(following, str):
+                return found
+            query = f"?limit=1000&cursor={quote(following, safe='')}"
+        raise InvalidInput(f"the list of {name} of {self.url} has no end")
 
     def _signer(self) -> tuple[PrivateKey, str]:
         """The key to sign a statement with, and the time."""

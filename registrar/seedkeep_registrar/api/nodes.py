@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
 from aiohttp import web
@@ -16,8 +17,9 @@ from seedkeep_registrar import auth, times
 from seedkeep_registrar.api.fields import Fields, hex_text, short_text
 from seedkeep_registrar.client_address import address_of, parse_networks
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment, Port
+from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment, Next, Port
 from seedkeep_registrar.interface.operation import SIGNED, Body, Query, operation, query_of
+from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
 from seedkeep_registrar.replication import heartbeats
 from seedkeep_registrar.replication.leases import Reported
 from seedkeep_registrar.store import audits, claims, nodes
@@ -68,10 +70,11 @@ class NodeDocument(TypedDict):
     audits: AuditTally
 
 
-class NodeList(TypedDict):
+class NodePage(TypedDict):
     """Storage managers, longest known first."""
 
     nodes: list[NodeDocument]
+    next: Next
 
 
 class HeartbeatQuery(Query):
@@ -246,21 +249,46 @@ def _report(message: Mapping[str, Any], address: str, now: float) -> heartbeats.
     )
 
 
-def _list(connection: Connection) -> tuple[list[Node], dict[str, int], dict[str, dict[str, int]]]:
-    return nodes.every(connection), claims.complete_counts(connection), audits.tallies(connection)
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Nodes, with their complete datasets and how their audits ended."""
+
+    nodes: list[Node]
+    complete: dict[str, int]
+    tallies: dict[str, dict[str, int]]
+
+    def document(self, registrar: Registrar, node: Node) -> dict[str, Any]:
+        return _document(registrar, node, self.complete.get(node.node, 0), self.tallies.get(node.node, {}))
+
+
+def _list(connection: Connection, last: tuple[float, str], limit: int | None) -> _Listed:
+    found = nodes.after(connection, last, limit)
+    return _Listed(found, claims.complete_counts(connection), audits.tallies(connection))
 
 
 @routes.get("/api/v1/nodes")
-@operation("List the storage managers", tag="Storage", answers={200: NodeList})
+@operation(
+    "List the storage managers",
+    tag="Storage",
+    answers={200: NodePage},
+    query=PageQuery,
+    links=next_page("list_nodes"),
+)
 async def list_nodes(request: web.Request) -> web.Response:
-    """All storage managers, with how their audits ended."""
-    return web.json_response({"nodes": await node_documents(request.app[REGISTRAR])})
+    """With how their audits ended."""
+    registrar, asked = request.app[REGISTRAR], query_of(request, PageQuery)
+    last = values_of(asked.cursor, tuple[float, str]) if asked.cursor else (0.0, "")
+    found = await registrar.db.read(_list, last, asked.limit + 1)
+    shown = found.nodes[: asked.limit]
+    more = len(found.nodes) > len(shown)
+    following = cursor_of(shown[-1].registered, shown[-1].node) if more else None
+    return page(request, {"nodes": [found.document(registrar, node) for node in shown], "next": following})
 
 
 async def node_documents(registrar: Registrar) -> list[dict[str, Any]]:
     """What is shown of every storage manager, longest known first."""
-    found, complete, tallies = await registrar.db.read(_list)
-    return [_document(registrar, n, complete.get(n.node, 0), tallies.get(n.node, {})) for n in found]
+    found = await registrar.db.read(_list, (0.0, ""), None)
+    return [found.document(registrar, node) for node in found.nodes]
 
 
 def _document(registrar: Registrar, node: Node, datasets: int, tally: dict[str, int]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Annotated, TypedDict
 from aiohttp import web
 from msgspec import Meta
 
-from seedkeep.core.errors import InvalidInput
 from seedkeep.core.identifiers import Kind
 from seedkeep_registrar import documents, submissions
 from seedkeep_registrar.accounts.principal import Role, json_of, require
@@ -17,8 +16,9 @@ from seedkeep_registrar.api.submission_shapes import ShortSubmission
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.exports.answers import EVERY, MEDIA_TYPES, answer
 from seedkeep_registrar.exports.citations import STYLES
-from seedkeep_registrar.interface.fields import Next
+from seedkeep_registrar.interface.fields import Next, Position
 from seedkeep_registrar.interface.operation import SIGNED, Content, Link, Query, operation, query_of
+from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
 from seedkeep_registrar.store import records
 from seedkeep_registrar.store.submissions import Submission
 
@@ -31,13 +31,6 @@ _FROM_RECORD = {
     "torrent": Link("torrent_v2", {"content_id": "$response.body#/content_id"}),
     "torrent_v1": Link("torrent_v1", {"content_id": "$response.body#/content_id"}),
 }
-
-
-class RecordQuery(Query):
-    """Which page of the records."""
-
-    limit: Annotated[int, Meta(ge=1, le=1000, description="Most records in the answer.")] = 100
-    cursor: Annotated[str, Meta(max_length=200, description="The `next` of the page before.")] = ""
 
 
 class FormQuery(Query):
@@ -85,21 +78,19 @@ async def post_event(request: web.Request) -> web.Response:
     "List the records",
     tag="Records",
     answers={200: RecordPage},
-    query=RecordQuery,
-    links={"next_page": Link("list_records", {"cursor": "$response.body#/next"})},
+    query=PageQuery,
+    links=next_page("list_records"),
 )
 async def list_records(request: web.Request) -> web.Response:
     """Short documents, newest first, a page at a time."""
     registrar = request.app[REGISTRAR]
-    asked = query_of(request, RecordQuery)
-    limit, cursor = asked.limit, asked.cursor
-    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
-        raise InvalidInput("this cursor is not one that a page gave")
-    before = int(cursor) if cursor else None
-    found = await registrar.db.read(records.newest, before=before, limit=limit + 1)
-    following = str(found[limit - 1].position) if len(found) > limit else None
-    shown = [documents.short_document(registrar, record) for record in found[:limit]]
-    return web.json_response({"records": shown, "next": following})
+    asked = query_of(request, PageQuery)
+    (before,) = values_of(asked.cursor, tuple[Position]) if asked.cursor else (None,)
+    found = await registrar.db.read(records.newest, before=before, limit=asked.limit + 1)
+    shown = found[: asked.limit]
+    following = cursor_of(shown[-1].position) if len(found) > len(shown) else None
+    short = [documents.short_document(registrar, record) for record in shown]
+    return page(request, {"records": short, "next": following})
 
 
 @routes.get("/api/v1/records/{rid}")

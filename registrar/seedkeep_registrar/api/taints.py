@@ -16,8 +16,9 @@ from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.api.shapes import EmptyOrHex64, SignedEvent
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.curation import Decision
-from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment
-from seedkeep_registrar.interface.operation import SIGNED, Body, Content, operation
+from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment, Next
+from seedkeep_registrar.interface.operation import SIGNED, Body, Content, operation, query_of
+from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
 from seedkeep_registrar.replication import leases
 from seedkeep_registrar.store import taints
 
@@ -41,10 +42,11 @@ class TaintDocument(TypedDict):
     obeyed: Annotated[int, Meta(ge=0, description="Storage managers that returned a receipt.")]
 
 
-class TaintList(TypedDict):
-    """All taints, newest first."""
+class TaintPage(TypedDict):
+    """Taints, newest first."""
 
     taints: list[TaintDocument]
+    next: Next
 
 
 class Decided(TypedDict):
@@ -99,36 +101,53 @@ async def taint_list(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/taints")
-@operation("List the taints", tag="Taints", answers={200: TaintList})
+@operation(
+    "List the taints",
+    tag="Taints",
+    answers={200: TaintPage},
+    query=PageQuery,
+    links=next_page("list_taints"),
+)
 async def list_taints(request: web.Request) -> web.Response:
-    """All taints with their state, newest first."""
-    return web.json_response({"taints": await all_taint_documents(request.app[REGISTRAR])})
+    """With their state, newest first."""
+    registrar, asked = request.app[REGISTRAR], query_of(request, PageQuery)
+    last = values_of(asked.cursor, tuple[Moment, Hex64]) if asked.cursor else None
+    found = await registrar.db.read(_documents, registrar, last, asked.limit + 1)
+    shown = [document for _, document in found[: asked.limit]]
+    following = cursor_of(*found[asked.limit - 1][0]) if len(found) > asked.limit else None
+    return page(request, {"taints": shown, "next": following})
 
 
 async def all_taint_documents(registrar: Registrar) -> list[dict[str, Any]]:
     """What is shown of every taint, newest first."""
-    return await registrar.db.read(_documents, registrar)
+    return [document for _, document in await registrar.db.read(_documents, registrar, None, None)]
 
 
-def _documents(connection: Connection, registrar: Registrar) -> list[dict[str, Any]]:
+def _documents(
+    connection: Connection, registrar: Registrar, last: tuple[str, str] | None, limit: int | None
+) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    """Each with what it is ordered by."""
     obeyed, agreed = taints.obeyed(connection), taints.all_approvers(connection)
     found = []
-    for taint in taints.every(connection):
+    for taint in taints.newest(connection, last, limit):
         approvers = agreed.get(taint.id, [])
         found.append(
-            {
-                "id": taint.id,
-                "subject": str(taint.subject),
-                "category": taint.category,
-                "reason": taint.reason,
-                "created": taint.effective or taint.created,
-                "approvers": approvers,
-                "lifted": taint.lifted,
-                "state": taint.state,
-                "approvals": curation.count_approvals(registrar, approvers),
-                "needed": registrar.settings.approvals,
-                "obeyed": obeyed.get(taint.id, 0),
-            }
+            (
+                (taint.created, taint.id),
+                {
+                    "id": taint.id,
+                    "subject": str(taint.subject),
+                    "category": taint.category,
+                    "reason": taint.reason,
+                    "created": taint.effective or taint.created,
+                    "approvers": approvers,
+                    "lifted": taint.lifted,
+                    "state": taint.state,
+                    "approvals": curation.count_approvals(registrar, approvers),
+                    "needed": registrar.settings.approvals,
+                    "obeyed": obeyed.get(taint.id, 0),
+                },
+            )
         )
     return found
 

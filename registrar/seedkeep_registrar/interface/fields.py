@@ -41,5 +41,6 @@ Ark = Annotated[
 ]
 Bytes = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Bytes.")]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Position = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Position in the log.")]
 Port = Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0: none.")]
 Next = Annotated[str | None, Meta(description="The cursor of the next page; null on the last one.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from seedkeep_registrar.store.tables import nodes
 
@@ -55,9 +55,29 @@ def by_key(connection: Connection, node: str) -> Node | None:
 
 def every(connection: Connection) -> list[Node]:
     """All nodes, longest known first."""
-    return [
-        _node(row) for row in connection.execute(select(nodes).order_by(nodes.c.registered, nodes.c.node))
-    ]
+    return after(connection, (0.0, ""), None)
+
+
+def after(connection: Connection, last: tuple[float, str], limit: int | None) -> list[Node]:
+    """Nodes, longest known first.
+
+    Args:
+        last: when the last node of the page before was registered, and its key.
+        limit: how many at most.
+    """
+    registered, key = last
+    query = (
+        select(nodes)
+        .where(
+            or_(
+                nodes.c.registered > registered,
+                and_(nodes.c.registered == registered, nodes.c.node > key),
+            )
+        )
+        .order_by(nodes.c.registered, nodes.c.node)
+        .limit(limit)
+    )
+    return [_node(row) for row in connection.execute(query)]
 
 
 def put(connection: Connection, node: Node) -> bool:

@@ -70,12 +70,20 @@ def by_id(connection: Connection, taint_id: str) -> Taint | None:
     return _taint(row) if row else None
 
 
-def every(connection: Connection) -> list[Taint]:
-    """All taints, newest first."""
-    return [
-        _taint(row)
-        for row in connection.execute(select(taints).order_by(taints.c.created.desc(), taints.c.id))
-    ]
+def newest(connection: Connection, last: tuple[str, str] | None, limit: int | None) -> list[Taint]:
+    """Taints, newest first.
+
+    Args:
+        last: when the last taint of the page before was proposed, and its id.
+        limit: how many at most.
+    """
+    query = select(taints).order_by(taints.c.created.desc(), taints.c.id).limit(limit)
+    if last is not None:
+        created, taint_id = last
+        query = query.where(
+            or_(taints.c.created < created, and_(taints.c.created == created, taints.c.id > taint_id))
+        )
+    return [_taint(row) for row in connection.execute(query)]
 
 
 def on_subject(connection: Connection, subject: Subject) -> Taint | None:
