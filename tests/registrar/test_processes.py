@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.registrar import Person, RegistrarUnderTest, registrar_with, shareable, start_registrar
 
-NAME = "registrar.test"
+NAME = "localhost"
 
 
 class To(AbstractResolver):
@@ -207,6 +207,30 @@ async def test_a_companion_asked_for_at_one_is_loaded_by_a_node_of_another(sever
         while what.dataset().content_id not in (await beat)["companions"]:  # an audit may come first
             beat = asyncio.create_task(node.beat(held, wait=60))
         await asked
+
+
+async def test_clients_that_announce_to_different_processes_find_each_other(several: Several) -> None:
+    first, second = await several.start(), await several.start()
+    document = await first.person().register(shareable())
+    info_hash = document["content_id"][:40]
+    await first.announce(info_hash, 7001, left=0)
+    seed = socket.inet_aton("127.0.0.1") + (7001).to_bytes(2, "big")
+
+    async def found(one: One) -> bool:
+        return seed in await one.announce(info_hash, 7002, left=1)
+
+    await until(lambda: found(second), "the second process knows the seed", every=0.05)
+    third = await several.start()
+    await until(lambda: found(third), "a process that starts later learns of the seed", every=0.05)
+    await third.person().get(
+        f"/announce?info_hash={quote_from_bytes(bytes.fromhex(info_hash))}&peer_id={'p' * 16}7001"
+        "&port=7001&left=0&event=stopped"
+    )
+
+    async def gone() -> bool:
+        return not await found(first)
+
+    await until(gone, "the first process has forgotten the seed", every=0.05)
 
 
 async def test_one_leads_and_another_takes_over(several: Several) -> None:

@@ -81,7 +81,7 @@ class ReceiptKept(TypedDict):
 @operation("Read the head of the taint list", tag="Taints", answers={200: Content("text/plain")})
 async def taint_head(request: web.Request) -> web.Response:
     """The signed head of the list."""
-    note = request.app[REGISTRAR].taint_head.note
+    note = await request.app[REGISTRAR].taint_head.newest()
     return web.Response(text=note, content_type="text/plain", headers={"Cache-Control": "no-cache"})
 
 

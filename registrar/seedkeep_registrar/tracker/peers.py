@@ -81,6 +81,10 @@ class PeerStore:
     def __len__(self) -> int:
         return len(self._peers)
 
+    def knows(self, info_hash: bytes, endpoint: bytes) -> bool:
+        """Whether the peer is there."""
+        return info_hash + endpoint in self._peers
+
     def __iter__(self) -> Iterator[Peer]:
         return iter(self._peers.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from aiohttp import web
@@ -14,12 +14,17 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.store import claims, datasets
 from seedkeep_registrar.store.datasets import Tracked
 from seedkeep_registrar.tracker.service import Pace, Tracker
+from seedkeep_registrar.tracker.sharing import Said, Sharing
 
 TRACKER: web.AppKey[Tracker] = web.AppKey("tracker", Tracker)
 _TRUSTED: web.AppKey[Sequence[Network]] = web.AppKey("trusted_proxies", Sequence)
 
 
-def _tracker(registrar: Registrar) -> Tracker:
+#: one of the processes answers a new one; the others have heard of it by then, in seconds
+_ANSWER_WITHIN_S = 1.0
+
+
+def _tracker(registrar: Registrar, random: Random, tell: Callable[[Said], None]) -> Tracker:
     async def look_up(info_hash: bytes) -> Tracked | None:
         return await registrar.db.read(datasets.by_infohash, info_hash)
 
@@ -32,8 +37,25 @@ def _tracker(registrar: Registrar) -> Tracker:
         wanted,
         pace=Pace(interval_s=max(1, int(registrar.settings.tracker_interval_s))),
         clock=time.monotonic,
-        random=Random(registrar.random(16)),  # noqa: S311 - which peers are named is no secret
+        random=random,
+        tell=tell,
     )
+
+
+def _shared_tracker(registrar: Registrar, app: web.Application) -> Tracker:
+    random = Random(registrar.random(16))  # noqa: S311 - which peers are named is no secret
+    if not registrar.db.shared:
+        return _tracker(registrar, random, lambda said: None)
+    tracker = _tracker(registrar, random, lambda said: sharing.tell(said))
+    sharing = Sharing(
+        registrar.signals,
+        registrar.db.process,
+        heard=tracker.heard,
+        all_peers=tracker.all_peers,
+        jitter=lambda: random.random() * _ANSWER_WITHIN_S,
+    )
+    app.cleanup_ctx.append(sharing.running)
+    return tracker
 
 
 def setup(app: web.Application) -> None:
@@ -45,7 +67,7 @@ def setup(app: web.Application) -> None:
     registrar = app[REGISTRAR]
     if not registrar.settings.builtin_tracker:
         return
-    tracker = app[TRACKER] = _tracker(registrar)
+    tracker = app[TRACKER] = _shared_tracker(registrar, app)
     app[_TRUSTED] = parse_networks(registrar.settings.trusted_proxies)
 
     def registered(made: Registered) -> None:

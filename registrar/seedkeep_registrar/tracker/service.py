@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -20,6 +20,7 @@ from seedkeep_registrar.tracker.answers import (
 from seedkeep_registrar.tracker.companions import SeedWaiters
 from seedkeep_registrar.tracker.peers import PeerStore, compact, long_form
 from seedkeep_registrar.tracker.requests import Announce, Happening, parse_announce, parse_scrape
+from seedkeep_registrar.tracker.sharing import Said, What
 
 #: asks the store about the 20 bytes of an info-hash
 LookUp = Callable[[bytes], Awaitable[Tracked | None]]
@@ -57,6 +58,7 @@ class Tracker:
     Args:
         look_up: asks the store what an info-hash stands for.
         wanted: called with a content id whose companion has no seed.
+        tell: called with what peers say, for the trackers of other processes.
         clock: seconds that never go back.
     """
 
@@ -68,8 +70,10 @@ class Tracker:
         pace: Pace,
         clock: Callable[[], float],
         random: Random,
+        tell: Callable[[Said], None] = lambda said: None,
     ) -> None:
         self._wanted = wanted
+        self._tell = tell
         self._pace = pace
         self._clock = clock
         self._peers = PeerStore(max_peers=pace.max_peers, ttl_s=pace.ttl_s, random=random)
@@ -81,6 +85,20 @@ class Tracker:
     def peers(self) -> int:
         """Peers of all swarms."""
         return len(self._peers)
+
+    def all_peers(self) -> Iterator[Said]:
+        """Every peer, for a tracker that knows none yet."""
+        for peer in self._peers:
+            what = What.KNOWN_SEED if peer.seed else What.KNOWN_LEECHER
+            yield Said(what, peer.info_hash, peer.peer_id, peer.endpoint)
+
+    def heard(self, said: list[Said]) -> None:
+        """Take in what peers said to the tracker of another process."""
+        now = self._clock()
+        for one in said:
+            known = one.what in (What.KNOWN_SEED, What.KNOWN_LEECHER)
+            if not (known and self._peers.knows(one.info_hash, one.endpoint)):
+                self._take(one, now)
 
     async def announce(self, query: str, address: Address) -> bytes:
         """Answer an announce; whatever the query, the answer is a bencoded dictionary.
@@ -123,15 +141,26 @@ class Tracker:
         now = self._clock()
         self._peers.expire(now)
         if asked.happening is Happening.STOPPED:
-            self._peers.drop(asked.info_hash, where)
-            return
-        if asked.happening is Happening.COMPLETED and asked.left == 0:
-            self._peers.completed(asked.info_hash, where)
-        if not asked.port:  # it does not listen, so nobody can be sent there
-            return
-        seed = asked.left == 0
-        if self._peers.put(asked.info_hash, where, asked.peer_id, seed=seed, now=now) and seed:
-            self._waiters.seed_came(asked.info_hash)
+            whats = [What.STOPPED]
+        else:
+            whats = [What.COMPLETED] if asked.happening is Happening.COMPLETED and asked.left == 0 else []
+            if asked.port:  # else it does not listen, so nobody can be sent there
+                whats.append(What.SEEDS if asked.left == 0 else What.LEECHES)
+        for what in whats:
+            said = Said(what, asked.info_hash, asked.peer_id, where)
+            self._take(said, now)
+            self._tell(said)
+
+    def _take(self, said: Said, now: float) -> None:
+        if said.what is What.STOPPED:
+            self._peers.drop(said.info_hash, said.endpoint)
+        elif said.what is What.COMPLETED:
+            self._peers.completed(said.info_hash, said.endpoint)
+        else:
+            seed = said.what in (What.SEEDS, What.KNOWN_SEED)
+            kept = self._peers.put(said.info_hash, said.endpoint, said.peer_id, seed=seed, now=now)
+            if kept and seed:
+                self._waiters.seed_came(said.info_hash)
 
     async def _hold(self, info_hash: bytes, content_id: str) -> None:
         if not self._waiters.awaited(info_hash):  # else the nodes have been told just now
