@@ -29,6 +29,10 @@ from seedkeep_registrar.api import (
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.manners import manners
+from seedkeep_registrar.operations import routes as operations
+from seedkeep_registrar.operations.limits import limited
+from seedkeep_registrar.operations.metrics import measured
+from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, people, sign_in
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
@@ -63,11 +67,11 @@ def make_app(registrar: Registrar) -> web.Application:
     The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
     their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
     """
-    app = web.Application(middlewares=[problems, recognised, manners])
+    app = web.Application(middlewares=[request_log, measured, problems, limited, recognised, manners])
     app[REGISTRAR] = registrar
     app[torrents.BUILT] = Built()
     for module in _ROUTES:
         app.add_routes(module.routes)
-    for part in (openapi, account_keys, search, tracker, web_seeds, pages, announce):
+    for part in (operations, openapi, account_keys, search, tracker, web_seeds, pages, announce):
         part.setup(app)
     return app

@@ -13,6 +13,7 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput
 from seedkeep.core.httpsig import Signed, Unauthenticated, verify_request
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.operations.limits import charge_sender
 from seedkeep_registrar.problems import TooLarge
 from seedkeep_registrar.store import nonces
 
@@ -30,6 +31,7 @@ async def verify(request: web.Request) -> Signed:
 
     Raises:
         Unauthenticated: signature, time or nonce do not hold.
+        TooManyRequests: this key sends more than is allowed.
     """
     registrar = request.app[REGISTRAR]
     for name in ("Signature", "Signature-Input", "Content-Digest"):
@@ -38,6 +40,7 @@ async def verify(request: web.Request) -> Signed:
     signed = verify_request(
         request.method, target_uri(registrar, request), dict(request.headers), now=registrar.clock()
     )
+    charge_sender(request, f"key {signed.key}")
     await registrar.db.write(nonces.use, signed)
     return signed
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import os
 import sys
 from pathlib import Path
 
 import click
 
-from seedkeep.core.errors import UsageError
-from seedkeep.core.settings import load
+from seedkeep_registrar.configuration import load_settings
 from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.operations.commands import backup, check, doctor, restore
+from seedkeep_registrar.operations.request_log import set_up_logging
 from seedkeep_registrar.server import serve
-from seedkeep_registrar.settings import Settings
-
-_MAX_CONFIG_BYTES = 1 << 20
+from seedkeep_registrar.settings import JSON
 
 
 @click.group()
@@ -53,19 +50,8 @@ def up(
         "database_url": database_url,
         "curators": curators,
     }
-    settings = load(
-        Settings,
-        toml=_read(config),
-        toml_name=str(config or "the configuration file"),
-        environ=os.environ,
-        section="registrar",
-        flags=flags,
-    )
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    settings = load_settings(config, flags)
+    set_up_logging(as_json=settings.log_format == JSON, verbose=verbose)
 
     # readers and the writer share the interpreter with the loop: let it have its turn sooner
     sys.setswitchinterval(0.001)
@@ -80,13 +66,5 @@ def up(
     sys.exit(asyncio.run(serve(settings, ready)))
 
 
-def _read(config: Path | None) -> str:
-    if config is None:
-        return ""
-    try:
-        if config.stat().st_size > _MAX_CONFIG_BYTES:
-            raise UsageError(f"the configuration file {config} is over {_MAX_CONFIG_BYTES} bytes")
-        return config.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"the configuration file {config} cannot be read: {reason}") from error
+for _command in (backup, restore, check, doctor):
+    registrar.add_command(_command)

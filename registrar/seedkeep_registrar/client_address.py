@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -14,7 +15,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAX_HOPS = 16
 
 
-def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+@lru_cache(maxsize=64)
+def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Addresses and networks such as ``127.0.0.1`` and ``10.0.0.0/8``.
 
     Raises:
@@ -66,6 +68,12 @@ def client_address(remote: str | None, forwarded_for: Sequence[str], trusted: Se
         if not any(address in network for network in trusted):
             break
     return nearest or ipaddress.IPv4Address(0)
+
+
+def peer_is(request: web.BaseRequest, networks: Sequence[Network]) -> bool:
+    """Whether the other end of the connection itself is in one of these networks."""
+    nearest = _parse(request.remote or "")
+    return nearest is not None and any(nearest in network for network in networks)
 
 
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> Address:

@@ -146,8 +146,12 @@ class ObjectStore:
             if total > _SMALL or handle is not None:
                 await asyncio.to_thread(temporary.unlink, missing_ok=True)
 
+    def free_bytes(self) -> int:
+        """Free space on the disk of the objects."""
+        return shutil.disk_usage(self._folder).free
+
     def _check_room(self) -> None:
-        if shutil.disk_usage(self._folder).free < self._min_free_bytes:
+        if self.free_bytes() < self._min_free_bytes:
             raise Unavailable("the registrar's disk is full", hint="Tell its operator; try again later.")
 
     def older_than(self, when: float) -> Iterator[str]:

@@ -36,6 +36,20 @@ _CODES = dict(_STATUS.values())
 _RETRY_AFTER_S = 5
 
 
+class TooManyRequests(Error):
+    """Somebody asked more often than this registrar allows.
+
+    Args:
+        retry_after: whole seconds after which a request will be answered again.
+    """
+
+    code = "too_many_requests"
+
+    def __init__(self, what: str, *, retry_after: int) -> None:
+        super().__init__(what, hint=f"Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+
 class TooLarge(InvalidInput):
     """A body or object is over a limit."""
 
@@ -100,7 +114,10 @@ def problem_of(error: Error) -> web.Response:
     """The problem document of one of our errors."""
     status, code = _STATUS.get(error.code, (500, error.code))
     members = error.members if isinstance(error, TaintedRecord | WithdrawnRecord | MovedOn) else None
-    return problem(status, code, error.what, hint=error.hint, members=members)
+    answer = problem(status, code, error.what, hint=error.hint, members=members)
+    if isinstance(error, TooManyRequests):
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 @web.middleware

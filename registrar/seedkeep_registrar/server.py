@@ -24,6 +24,7 @@ from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
+from seedkeep_registrar.operations.acknowledged import Acknowledged
 from seedkeep_registrar.processes.postgres import PostgresLink
 from seedkeep_registrar.processes.signals import Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
@@ -118,6 +119,9 @@ async def running(
         await asyncio.to_thread(upgrade, db.engine)
         db.start()
         await db.write(events.begin, origin)
+        acknowledged = Acknowledged(db, signals, key, settings.data)
+        await acknowledged.start(Verifier(origin, key.public))
+        stack.push_async_callback(acknowledged.stop)
         objects = ObjectStore(
             settings.data / "objects",
             max_bytes=settings.max_object_bytes,

@@ -24,6 +24,8 @@ from seedkeep_registrar.web_seeds.storage import Storage
 
 OPEN = "open"
 MEMBERS = "members"
+TEXT = "text"
+JSON = "json"
 CURATED = "curated"
 CLOSED = "closed"
 
@@ -130,6 +132,18 @@ class Settings:
         60, "first pause after which a mail that could not be sent is tried again", unit="seconds"
     )
     mail_give_up_s: float = setting(3 * 86400, "how long a mail is tried", unit="seconds")
+    requests_per_minute: int = setting(
+        6000, "requests taken from one address (IPv6: /64) in a minute, 0: any; loopback is not counted"
+    )
+    requests_per_minute_sender: int = setting(
+        6000, "requests taken in a minute from one account or key, 0: any number"
+    )
+    quota_datasets: int = setting(0, "datasets one publisher may register, 0: any number")
+    quota_bytes: int = setting(0, "total size of the datasets of one publisher, 0: any", unit="bytes")
+    metrics_from: tuple[str, ...] = setting(
+        ("127.0.0.0/8", "::1"), "addresses or networks that may read /metrics"
+    )
+    log_format: str = setting(TEXT, "lines of the log: text, or json")
     zeroconf: bool = setting(True, "announce this registrar on the local network")
     storage: tuple[Storage, ...] = setting((), "private S3 and Swift stores", parse=_storage, secret=True)
 
@@ -144,6 +158,11 @@ class Settings:
             raise UsageError(f"setting sign_up is {self.sign_up!r}", hint="Set it to open or closed.")
         for email in self.operator_emails:
             parse_address(email)
+        if self.log_format not in (TEXT, JSON):
+            raise UsageError(f"setting log_format is {self.log_format!r}", hint="Set it to text or json.")
+        for name in ("requests_per_minute", "requests_per_minute_sender", "quota_datasets", "quota_bytes"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"setting {name} cannot be negative")
         if self.slowest_fetch <= 0:
             raise UsageError("setting slowest_fetch must be more than 0 bytes per second")
         for name in (
@@ -171,6 +190,7 @@ class Settings:
         if self.public_url:
             origin_of(self.public_url)
         parse_networks(self.trusted_proxies)
+        parse_networks(self.metrics_from)
         self.bind  # noqa: B018 - a malformed address is told at once
 
     @property

@@ -12,7 +12,6 @@ from seedkeep_registrar import times
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Bytes, Count, Moment
 from seedkeep_registrar.interface.operation import operation
-from seedkeep_registrar.store import events
 
 routes = web.RouteTableDef()
 
@@ -61,8 +60,3 @@ async def well_known(request: web.Request) -> web.Response:
     return web.json_response(document, headers={"Access-Control-Allow-Origin": "*"})
 
 
-@routes.get("/healthz")
-async def healthz(request: web.Request) -> web.Response:
-    """200 when the database answers."""
-    await request.app[REGISTRAR].db.read(events.log_state)
-    return web.json_response({"status": "ok"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -80,6 +82,20 @@ class MailServer:
             MailRefused: the server said no for good.
             Unreachable: it did not answer, or says to try again later.
         """
+        async with self._session() as client:
+            await client.send_message(message)
+
+    async def reach(self) -> None:
+        """Connect and sign in, and send nothing.
+
+        Raises:
+            MailRefused, Unreachable: as for :meth:`send`.
+        """
+        async with self._session() as client:
+            await client.noop()
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[aiosmtplib.SMTP]:
         try:
             async with asyncio.timeout(_MAIL_S):
                 context = await asyncio.to_thread(ssl.create_default_context) if self._secure else None
@@ -93,7 +109,7 @@ class MailServer:
                     tls_context=context,
                     timeout=_COMMAND_S,
                 ) as client:
-                    await client.send_message(message)
+                    yield client
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
             raise _verdict(refused.code, refused.message) from error

@@ -10,6 +10,7 @@ from seedkeep_registrar.store import (
     collections_tables,  # noqa: F401
     curation_tables,  # noqa: F401
     pages_tables,  # noqa: F401
+    operation_tables,  # noqa: F401
     running_tables,  # noqa: F401
     search_tables,  # noqa: F401
 )

@@ -131,7 +131,7 @@ records = Table(
     Column("content_id", _HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
     Column("infohash_v1", String(40), nullable=False, index=True),
     Column("manifest_id", BigInteger, ForeignKey("manifests.id"), nullable=False, index=True),
-    Column("steward", _KEY, nullable=False),
+    Column("steward", _KEY, nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("files", Integer, nullable=False),

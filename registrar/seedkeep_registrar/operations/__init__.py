@@ -1,0 +1,1 @@
+"""What whoever runs the registrar needs: logs, metrics, health, limits, backup, diagnosis."""

@@ -1,0 +1,118 @@
+"""The head of the log that was acknowledged last, kept beside the database in ``acknowledged.note``.
+
+Whatever tool brings an old database back (a snapshot of ours, PostgreSQL's own, a copied file): if its log is
+shorter than this note says, or another one, the registrar does not start. Otherwise it would give events the
+positions of others that it has signed already. The note is at most a second behind, never ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from seedkeep.core.errors import UsageError
+from seedkeep.core.keys import PrivateKey
+from seedkeep.core.notes import Verifier
+from seedkeep_registrar.database import Database
+from seedkeep_registrar.operations.snapshot import Head
+from seedkeep_registrar.processes.signals import Signals
+from seedkeep_registrar.store import events as log_store
+from seedkeep_registrar.store.tables import events
+
+_LOG = logging.getLogger(__name__)
+FILE = "acknowledged.note"
+_EVERY_S = 1.0
+_NO_CONTENTS = hashlib.sha256(b"").hexdigest()
+
+
+class Acknowledged:
+    """Keeps the note of one data folder."""
+
+    def __init__(self, db: Database, signals: Signals, key: PrivateKey, data: Path) -> None:
+        """
+        Args:
+            signals: tell whether this process is the one that writes the note.
+        """
+        self._db = db
+        self._signals = signals
+        self._key = key
+        self._place = data / FILE
+        self._size = -1
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, verifier: Verifier) -> None:
+        """Check the database against the note, then keep it.
+
+        Raises:
+            UsageError: the database's log is not the one that was acknowledged, or a part of it.
+            InvalidInput, VerificationFailed: the note is not this registrar's.
+        """
+        try:
+            note = await asyncio.to_thread(self._place.read_bytes)
+        except FileNotFoundError:
+            note = b""
+        if note:
+            head = Head.open(note, verifier)
+            await self._db.read(_require, head, self._place)
+        await self.keep()
+        self._task = asyncio.create_task(self._repeat())
+
+    async def stop(self) -> None:
+        """Write it a last time."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Bring the note up to date."""
+        if not self._signals.leading:
+            return
+        state = await self._db.read(log_store.log_state)
+        if state.size > self._size:
+            head = Head(state.origin, state.size, state.chain, _NO_CONTENTS)
+            await asyncio.to_thread(self._write, head.sign(self._key).encode())
+            self._size = state.size
+
+    def _write(self, note: bytes) -> None:
+        draft = self._place.with_suffix(f".{os.getpid()}")
+        with draft.open("wb") as file:
+            file.write(note)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._place)
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.keep()
+            except Exception:
+                _LOG.exception("%s could not be written", self._place)
+
+
+def _require(connection: Connection, head: Head, place: Path) -> None:
+    state = log_store.log_state(connection)
+    if head.size == 0:
+        return
+    chain = connection.execute(
+        select(events.c.chain).where(events.c.position == head.size - 1)
+    ).scalar_one_or_none()
+    if chain == head.chain:
+        return
+    what = (
+        f"{head.size - state.size} events that were acknowledged are missing"
+        if state.size < head.size
+        else "its log is another one than was acknowledged"
+    )
+    raise UsageError(
+        f"the database is older than this registrar's last answers: {what}",
+        hint=f"Restore a newer copy of it: {place} knows of {head.size} events, it of {state.size}.",
+    )
