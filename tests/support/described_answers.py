@@ -59,7 +59,8 @@ class Described:
             return
         media = headers.get("Content-Type", "").partition(";")[0]
         assert media in content, f"{what}: {media!r} is not described, {', '.join(content)} are"
-        if schema := content[media].get("schema"):
+        schema = content[media].get("schema")
+        if schema and media in ("application/json", "application/problem+json"):
             self._validate(what, schema, json.loads(body))
 
     def _validate(self, what: str, schema: Mapping[str, Any], value: Any) -> None:

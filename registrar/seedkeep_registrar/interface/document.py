@@ -51,6 +51,21 @@ _SECURITY_SCHEMES = {
 }
 
 
+_PARAMETERS = {
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "ETags of what you have; 304 when one of them is the newest.",
+        "schema": {"type": "string", "maxLength": 1000},
+    },
+}
+_HEADERS = {
+    "ETag": {"description": "Changes with the document.", "schema": {"type": "string"}},
+    "Link": {"description": "The next page, rel=next (RFC 8288).", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}},
+}
+
+
 def described_routes(app: web.Application) -> Iterator[tuple[str, str, web.AbstractRoute]]:
     """Method, path template and route of everything below :data:`PREFIXES`, described or not.
 
@@ -88,7 +103,7 @@ def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[i
     paths: dict[str, Any] = {}
     for method, path, one in found:
         paths.setdefault(path, {})[method.lower()] = _operation(
-            path, one, _answers(one, problem_shapes), by_shape
+            method, path, one, _answers(method, one, problem_shapes), by_shape
         )
     return {
         "openapi": "3.1.0",
@@ -105,6 +120,8 @@ def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[i
         "paths": paths,
         "components": {
             "schemas": components,
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
@@ -122,11 +139,12 @@ def _media(shape: Any, status: int, by_shape: dict[str, Any]) -> dict[str, Any]:
     if shape is None:
         return {}
     if isinstance(shape, Content):
-        return {shape.type: {}}
+        binary = {} if shape.type.startswith("text/") else {"format": "binary"}
+        return {shape.type: {"schema": {"type": "string", **binary}}}
     return {PROBLEM_TYPE if status >= 400 else "application/json": {"schema": by_shape[_key(shape)]}}
 
 
-def _answers(one: Operation, problem_shapes: Mapping[int, Any]) -> dict[int, Any]:
+def _answers(method: str, one: Operation, problem_shapes: Mapping[int, Any]) -> dict[int, Any]:
     """Shape by status, with those that are added by themselves."""
     usual = {429, 503, 400}
     if one.security:
@@ -134,10 +152,28 @@ def _answers(one: Operation, problem_shapes: Mapping[int, Any]) -> dict[int, Any
     if one.body is not None:
         usual |= {408, 413}
     found = {status: problem_shapes.get(status, Problem) for status in (*one.problems, *usual)}
-    return dict(sorted({**found, **one.answers}.items()))
+    unchanged = {304: None} if _is_conditional(method, one) else {}
+    return dict(sorted({**found, **unchanged, **one.answers}.items()))
 
 
-def _operation(path: str, one: Operation, shapes: dict[int, Any], by_shape: dict[str, Any]) -> dict[str, Any]:
+def _is_conditional(method: str, one: Operation) -> bool:
+    return method == "GET" and 200 in one.answers
+
+
+def _headers(method: str, status: int, one: Operation) -> dict[str, Any]:
+    names = []
+    if status in (200, 304) and _is_conditional(method, one):
+        names.append("ETag")
+    if status == 200 and one.query is not None and "cursor" in one.query.__struct_fields__:
+        names.append("Link")
+    if status in (429, 503):
+        names.append("Retry-After")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _operation(
+    method: str, path: str, one: Operation, shapes: dict[int, Any], by_shape: dict[str, Any]
+) -> dict[str, Any]:
     answers = {}
     for status, shape in shapes.items():
         told = shape.description if isinstance(shape, Content) and shape.description else MEANING[status]
@@ -147,6 +183,8 @@ def _operation(path: str, one: Operation, shapes: dict[int, Any], by_shape: dict
             content |= _media(further, status, by_shape)
         if content:
             answer["content"] = content
+        if headers := _headers(method, status, one):
+            answer["headers"] = headers
         if one.links and status < 300:
             answer["links"] = {
                 name: {"operationId": link.operation, "parameters": dict(link.parameters)}
@@ -161,9 +199,10 @@ def _operation(path: str, one: Operation, shapes: dict[int, Any], by_shape: dict
         "parameters": [*_path_parameters(path, one), *_query_parameters(one)],
         "responses": answers,
     }
+    if _is_conditional(method, one):
+        document["parameters"].append({"$ref": "#/components/parameters/IfNoneMatch"})
     if one.body is not None:
-        content = {one.body.type: {}} if isinstance(one.body, Content) else _media(one.body, 0, by_shape)
-        document["requestBody"] = {"required": True, "content": content}
+        document["requestBody"] = {"required": True, "content": _media(one.body, 0, by_shape)}
     document["security"] = [{way: [one.scope] if way == TOKEN and one.scope else []} for way in one.security]
     return document
 

@@ -32,7 +32,8 @@ async def manners(request: web.Request, handler: Handler) -> web.StreamResponse:
         take_query(request, described)
     answer = await handler(request)
     if request.method in ("GET", "HEAD") and answer.status == 200:
-        answer.headers.setdefault("Cache-Control", "no-cache")
+        private = described is not None and bool(described.security)
+        answer.headers.setdefault("Cache-Control", "private, no-cache" if private else "no-cache")
         if isinstance(answer, web.Response) and isinstance(answer.body, bytes):
             return _conditional(request, answer, answer.body)
     return answer
@@ -40,7 +41,8 @@ async def manners(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _conditional(request: web.Request, answer: web.Response, body: bytes) -> web.Response:
     """The answer with its ETag, or 304 where the sender has it."""
-    tag = hashlib.sha256(body).hexdigest()[:32]
+    given = answer.etag
+    tag = given.value if given else hashlib.sha256(body).hexdigest()[:32]
     answer.etag = tag
     asked = request.if_none_match
     # weak comparison, RFC 9110 section 13.1.2
