@@ -22,6 +22,7 @@ from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
 from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_slice
+from seedkeep_registrar.operations import quota
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.search import index as search_index
 from seedkeep_registrar.settings import MEMBERS
@@ -289,6 +290,7 @@ def _record(
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
+    quota.check(connection, registrar.settings, event.by, dataset.bytes)
     series = _series(connection, registrar, event, body)
     ark = mint_ark(registrar.settings.naan, rid)
     if records.by_ark(connection, ark) is not None:

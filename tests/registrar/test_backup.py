@@ -182,7 +182,7 @@ async def test_the_doctor_says_what_to_mend(tmp_path: Path) -> None:
         (data / "registrar.pem").chmod(0o644)
         bad = await asyncio.to_thread(run, "doctor", "--config", str(config), code=1)
         assert any(f["level"] == "failure" and "chmod 600" in f["hint"] for f in bad["findings"])
-    away = run("doctor", "--config", str(config), code=1)
+    away = await asyncio.to_thread(run, "doctor", "--config", str(config), code=1)
     assert any(f["about"] == "public_url" and f["level"] == "failure" for f in away["findings"])
 
 
