@@ -43,6 +43,7 @@ from seedkeep.registrar_messages import (
     Lease,
     Match,
     NodeProfile,
+    Queued,
     Record,
     RegistrarInfo,
     Report,
@@ -227,11 +228,22 @@ class RegistrarClient:
         await self._http.put(info.public_url, path, sha256, data)
         return True
 
-    async def submit(self, event: Event, body: bytes) -> Record:
-        """Register a signed event; again with the same event gives the same record."""
-        document = await self._post("/api/v1/events", _signed_event(event, body), again=True)
-        record = Record.parse(document, (await self.info()).vkey)
-        if record.event != event:
+    async def submit(self, event: Event, body: bytes) -> Record | Queued:
+        """Register a signed event; again with the same event gives the same record.
+
+        Returns:
+            The record, or what waits for a curator. A curator may have approved the same body as signed
+            before by the same key: then it is that event's record.
+
+        Raises:
+            Conflict, Refused: a curator has returned or rejected it; the reason is told.
+        """
+        base = (await self.info()).public_url
+        answer = await self._http.post(base, "/api/v1/events", _signed_event(event, body), again=True)
+        if answer.status == 202:
+            return Queued.parse(answer.json())
+        record = Record.parse(answer.json(), (await self.info()).vkey)
+        if (record.event.by, record.event.body_sha256) != (event.by, event.body_sha256):
             raise VerificationFailed(f"{self.url} recorded another event than the one it was sent")
         return record
 

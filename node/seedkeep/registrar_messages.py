@@ -210,6 +210,29 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """A dataset that a curator has to approve before there is a record of it.
+
+    Args:
+        rid: of the record if it is made.
+        page: where the submission can be looked at, or "".
+    """
+
+    rid: str
+    page: str
+
+    @classmethod
+    def parse(cls, document: Any) -> Queued:
+        """
+        Raises:
+            InvalidInput: it is malformed.
+        """
+        fields = _Fields(document, "a submission")
+        page = fields.text("page", default="")
+        return cls(fields.hex64("rid"), page if is_url(page, ("http", "https")) else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A record whose event, body and receipt were verified; ``document`` is the whole answer.
 

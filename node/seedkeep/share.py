@@ -13,7 +13,7 @@ import time
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from seedkeep.core.record import Dataset, RecordBody, check_web_seed
 from seedkeep.engine.model import Engine, EngineSettings, TorrentSpec
 from seedkeep.ingest.run import Ingested, Progress, ingest
 from seedkeep.registrar_client import RegistrarClient
-from seedkeep.registrar_messages import Copies, Record, utc
+from seedkeep.registrar_messages import Copies, Queued, Record, utc
 from seedkeep.webseeds.probe import probe
 from seedkeep.webseeds.upload import UploadProgress, upload
 
@@ -97,7 +97,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class ShareResult:
-    """What a share gives; the field names are those of ``--json``."""
+    """What a share gives; the field names are those of ``--json``.
+
+    Args:
+        state: ``recorded``, ``queued`` while a curator has to agree, or ``planned`` by a dry run.
+    """
 
     ark: str
     rid: str
@@ -109,6 +113,7 @@ class ShareResult:
     files: int
     bytes: int
     copies: int
+    state: str
 
     @classmethod
     def of(cls, record: Record, copies: int) -> ShareResult:
@@ -125,6 +130,7 @@ class ShareResult:
             files=d.files,
             bytes=d.bytes,
             copies=copies,
+            state="recorded",
         )
 
     @classmethod
@@ -132,7 +138,13 @@ class ShareResult:
         """What would be recorded, before any registrar has given it a name."""
         d = prepared.dataset
         magnets = magnet_v1(d.infohash_v1, d.name), magnet_v2(d.content_id, d.name)
-        return cls("", "", d.content_id, d.infohash_v1, *magnets, "", d.files, d.bytes, 0)
+        return cls("", "", d.content_id, d.infohash_v1, *magnets, "", d.files, d.bytes, 0, "planned")
+
+    @classmethod
+    def queued(cls, prepared: Prepared, queued: Queued) -> ShareResult:
+        """What is recorded as soon as a curator agrees."""
+        planned = cls.planned(prepared)
+        return replace(planned, rid=queued.rid, landing_page=queued.page, state="queued")
 
 
 async def seed_through_node(data: Path, ingested: Ingested, record: Record) -> None:
@@ -181,10 +193,14 @@ class Sharer:
     note: Callable[[str], None]
     local_node: Callable[[Ingested, Record], Awaitable[None]] | None = None
 
-    async def register(self, prepared: Prepared) -> Record:
+    async def register(self, prepared: Prepared) -> Record | Queued:
         """Make the record, or find the one this key has made of the same bytes.
 
+        Returns:
+            The record, or what waits for a curator, where the registrar asks for one.
+
         Raises:
+            Conflict: a curator wants something changed first.
             TaintedRecord: this content may not be shared.
             Refused, InvalidInput, Unreachable: the registrar said no, or nothing.
         """

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 from seedkeep.cli import running
 from seedkeep.cli.main import cli
 from seedkeep.cli.output import Output, Step, describe, plain
-from tests.support.registrar import RegistrarUnderTest, shareable
+from seedkeep.core.decision import DECISION, DecisionBody
+from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
 
 SHARE_KEYS = [
     "ark",
@@ -32,6 +33,7 @@ SHARE_KEYS = [
     "files",
     "bytes",
     "copies",
+    "state",
 ]
 FETCH_KEYS = ["path", "files", "bytes", "seconds", "peers_bytes", "web_seed_bytes"]
 
@@ -188,6 +190,38 @@ async def test_a_dry_run_shows_what_would_be_recorded_and_sends_nothing(tmp_path
     assert told["ark"] == told["rid"] == ""
     assert told["record"]["license"] == "CC0-1.0"
     assert not (tmp_path / ".config/seedkeep/key.pem").exists()
+
+
+async def test_what_waits_for_a_curator_is_queued_and_goes_on_later(tmp_path: Path) -> None:
+    what = shareable()
+    root = what.data.write(tmp_path)
+    await asyncio.sleep(0.1)  # a file that changed just now is read again
+    async with registrar_with(tmp_path, registration="curated") as registrar:
+        command = ("share", str(root), "--copies", "0", "--registrar", registrar.url)
+        queued = await seedkeep(tmp_path, *command, "--json")
+        assert queued.code == 0, queued
+        assert list(queued.json) == SHARE_KEYS
+        assert queued.json["state"] == "queued"
+        rid = queued.json["rid"]
+        assert queued.json["landing_page"] == f"{registrar.url}/curation/{rid}"
+        again = await seedkeep(tmp_path, *command)
+        assert "a curator" in again.out
+        assert "Run the same command again later" in again.out
+
+        async def decide(decision: str, reason: str) -> None:
+            body = DecisionBody(rid, decision, reason).encode()
+            event = registrar.curator.event(body, DECISION)
+            answer = await registrar.curator.submit(event, body, f"/api/v1/submissions/{rid}/{decision}")
+            assert answer.status == 200, answer
+
+        await decide("return", "Name the authors.")
+        returned = await seedkeep(tmp_path, *command)
+        assert returned.code == 1
+        assert "Name the authors." in returned.err
+        await decide("approve", "")
+        recorded = await seedkeep(tmp_path, *command, "--json")
+        assert recorded.code == 0, recorded
+        assert (recorded.json["state"], recorded.json["rid"]) == ("recorded", rid)
 
 
 async def test_from_share_to_fetch_to_verify(registrar: RegistrarUnderTest, tmp_path: Path) -> None:

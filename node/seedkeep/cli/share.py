@@ -84,6 +84,7 @@ def share(
 async def _share(
     wishes: dict[str, Any], registrars: Sequence[str], detach: bool, dry_run: bool, output: Output
 ) -> tuple[dict[str, Any], str]:
+    from seedkeep.registrar_messages import Queued
     from seedkeep.share import ShareResult, prepare
     from seedkeep.user import open_user
 
@@ -105,6 +106,8 @@ async def _share(
                 return {**planned, "record": asdict(prepared.body)}, _planned(prepared)
             sharer = replace(sharer, report=lambda at: _show(bar, at))
             record = await sharer.register(prepared)
+            if isinstance(record, Queued):
+                return asdict(ShareResult.queued(prepared, record)), _queued(record, sharer.client.url)
             output.say(f"recorded as {record.ark}\n{record.text('landing_page')}")
             if detach:
                 if not await sharer.hand_over(prepared, record):
@@ -187,6 +190,15 @@ def _planned(prepared: Any) -> str:
         f"would record {d.name}: {d.files} files, {print_size(d.bytes)}\n"
         f"content id: urn:btmh:1220{d.content_id}\nv1 info-hash: {d.infohash_v1}\n"
         f"license: {prepared.body.license}\nnothing was sent"
+    )
+
+
+def _queued(queued: Any, registrar: str) -> str:
+    return (
+        f"queued: a curator of {registrar} has to approve it before it is recorded\n"
+        + (f"{queued.page}\n" if queued.page else "")
+        + "Nothing is seeded yet. Run the same command again later: it tells how it stands, and goes on "
+        "without reading the files again."
     )
 
 
