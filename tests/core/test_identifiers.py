@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedkeep.core.errors import Error, InvalidInput, UsageError
-from seedkeep.core.identifiers import BETANUMERIC, Identifier, Kind, check_character, mint_ark, parse
+from seedkeep.core.identifiers import (
+    BETANUMERIC,
+    Identifier,
+    Kind,
+    MistypedArk,
+    check_character,
+    mint_ark,
+    parse,
+)
 
 CID, V1, MD5 = "ab" * 32, "cd" * 20, "ef" * 16
 ARK = mint_ark("99999", "12" * 32)
@@ -42,6 +50,30 @@ def test_the_check_character_is_nois_own_example() -> None:
         (f"https://registrar.example/torrents/{CID}.torrent", Kind.CONTENT_ID, CID),
         (f"http://127.0.0.1:8080/base/api/v1/records/{CID}", Kind.RID, CID),
         (f"https://registrar.example/records/{CID}", Kind.RID, CID),
+        (f"https://registrar.example/records/{CID}/history?seq=2", Kind.RID, CID),
+        (f"https://registrar.example/find?id=md5:{MD5}", Kind.MD5, MD5),
+        (f"https://registrar.example/api/v1/resolve?id=ark%3A%2F{ARK.replace('/', '%2F')}", Kind.ARK, ARK),
+        (f"https://registrar.example/ws/{CID}/sample/a/b.txt", Kind.CONTENT_ID, CID),
+        (f"https://n2t.net/ark:{ARK}", Kind.ARK, ARK),
+        (MD5, Kind.MD5, MD5),
+        (f"md5-{MD5}", Kind.MD5, MD5),
+        (f"sha256={CID}", Kind.SHA256, CID),
+        ("sha256-q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=", Kind.SHA256, CID),
+        ("sha-256=:q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=:", Kind.SHA256, CID),
+        ("ni:///sha-256;q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s", Kind.SHA256, CID),
+        (f"root:{CID}", Kind.ROOT, CID),
+        ("doi:10.5281/Zenodo.123", Kind.DOI, "10.5281/zenodo.123"),
+        ("10.5281/zenodo.123", Kind.DOI, "10.5281/zenodo.123"),
+        ("https://doi.org/10.5281/zenodo.123", Kind.DOI, "10.5281/zenodo.123"),
+        ("http://dx.doi.org/10.1234/a%2Fb", Kind.DOI, "10.1234/a/b"),
+        ("minid:11RHwdYqWNBZL", Kind.MINID, "11RHwdYqWNBZL"),
+        ("https://identifiers.org/minid:11RHwdYqWNBZL", Kind.MINID, "11RHwdYqWNBZL"),
+        ("URN:LSID:Registrar.example:dataset:SK123:7", Kind.LSID, "registrar.example:sk123"),
+        (f"drs://registrar.example/{CID}", Kind.CONTENT_ID, CID),
+        (f"drs://registrar.example:8443/rid:{CID}", Kind.RID, CID),
+        (f"drs://registrar.example/ark:%2F{ARK.replace('/', '%2F')}", Kind.ARK, ARK),
+        (f"drs://ark:{ARK.replace('/', '%2F')}", Kind.ARK, ARK),
+        ("drs://doi:10.5281%2Fzenodo.123", Kind.DOI, "10.5281/zenodo.123"),
     ],
 )
 def test_every_form_of_name_is_read(text: str, kind: Kind, value: str) -> None:
@@ -75,6 +107,45 @@ def test_the_newest_version_of_a_record_has_a_name() -> None:
 def test_what_has_no_versions_has_no_latest(text: str) -> None:
     with pytest.raises(Error):
         parse(text)
+
+
+def test_an_lsid_names_its_registrar_and_a_revision() -> None:
+    found = parse("urn:lsid:registrar.example:dataset:sk123:7/reads/a%20b")
+    assert (found.registrar, found.revision, found.path) == ("https://registrar.example", 7, "reads/a b")
+    assert str(found) == "urn:lsid:registrar.example:dataset:sk123:7/reads/a%20b"
+
+
+def test_a_drs_name_names_its_registrar() -> None:
+    found = parse(f"drs://registrar.example:8443/{CID}/reads/a")
+    assert (found.registrar, found.path, found.bare) == ("https://registrar.example:8443", "reads/a", True)
+
+
+def test_bare_digits_stay_bare() -> None:
+    assert str(parse(CID)) == CID
+    assert str(parse(f"urn:btmh:1220{CID}")) == f"urn:btmh:1220{CID}"
+
+
+def test_a_service_that_passes_names_on_is_no_registrar() -> None:
+    assert parse(f"https://n2t.net/ark:/{ARK}").registrar == ""
+    assert (
+        parse(f"https://registrar.example/base/find?id=rid:{CID}").registrar
+        == "https://registrar.example/base"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["doi:11.1/x", "doi:10.5281/", "https://doi.org/", "drs://host/nonsense", "drs://h/rid:12"]
+)
+def test_a_known_form_with_an_error_in_it_is_told_as_such(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse(text)
+
+
+def test_a_wrong_check_character_is_told_with_what_was_typed() -> None:
+    wrong = ARK[:-1] + next(c for c in BETANUMERIC if c != ARK[-1])
+    with pytest.raises(MistypedArk) as told:
+        parse(f"https://registrar.example/ark:/{wrong}")
+    assert told.value.value == wrong
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../b", "a%2f..%2fb", "a%00b", "%ff", "a\\b"])
@@ -126,7 +197,30 @@ def test_one_mistyped_or_two_swapped_characters_are_always_noticed(rid: str, dat
 @given(
     st.text(max_size=100)
     | st.text(max_size=60).map(lambda t: "magnet:?" + t)
-    | st.text(max_size=60).map("http://".__add__)
+    | st.builds(
+        "".join,
+        st.lists(
+            st.text(max_size=6)
+            | st.sampled_from(
+                [
+                    "http://",
+                    "ark:/",
+                    "urn:lsid:",
+                    ":dataset:",
+                    "sk",
+                    "drs://",
+                    "doi:",
+                    "10.1234/",
+                    "minid:",
+                    "root:",
+                ]
+            )
+            | st.sampled_from(
+                ["sha256-", "ni:///sha-256;", "/find?id=", "h.example/", CID, MD5, ARK, ":7", "/a", "%2F"]
+            ),
+            max_size=7,
+        ),
+    )
     | st.text(max_size=60).map(f"{CID}@latest/".__add__)
 )
 def test_anything_typed_is_read_or_refused_in_words(text: str) -> None:

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from seedkeep.core.identifiers import BETANUMERIC, mint_ark
 from seedkeep_registrar.pages import text
-from seedkeep_registrar.pages.near import near_arks
 
 anything = st.text(st.characters(exclude_categories=()), max_size=80)
 
@@ -109,30 +107,6 @@ def test_a_long_text_is_cut_and_nothing_is_lost(long: str) -> None:
     first, rest = text.split_long(long)
     assert first + rest == long
     assert len(first) <= text.LONG_TEXT
-
-
-@given(st.binary(min_size=32, max_size=32), st.data())
-def test_one_slip_in_an_ark_leads_back_to_it(rid: bytes, data: st.DataObject) -> None:
-    ark = mint_ark("99999", rid.hex())
-    naan, name = ark.split("/")
-    at = data.draw(st.integers(2, len(name) - 1))
-    kind = data.draw(st.sampled_from(["wrong", "missing", "added", "swapped"]))
-    character = data.draw(st.sampled_from(BETANUMERIC + "lo"))
-    slipped = {
-        "wrong": name[:at] + character + name[at + 1 :],
-        "missing": name[:at] + name[at + 1 :],
-        "added": name[:at] + character + name[at:],
-        "swapped": name[: at - 1] + name[at] + name[at - 1] + name[at + 1 :] if at > 2 else name + "0",
-    }[kind]
-    if slipped != name:
-        found = near_arks(f"{naan}/{slipped}")
-        assert ark in found
-        assert len(found) < 80
-
-
-@given(anything)
-def test_no_nonsense_upsets_the_suggestions(typed: str) -> None:
-    assert all(a.startswith(f"{typed.lower().partition('/')[0]}/sk") for a in near_arks(typed))
 
 
 def test_escaping_is_on_in_every_template() -> None:

@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from sqlalchemy import Connection
 
+from seedkeep.core.near_names import near_arks
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.negotiation import names_html
-from seedkeep_registrar.pages.near import near_arks
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import site_of
 from seedkeep_registrar.store import records
