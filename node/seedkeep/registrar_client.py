@@ -165,6 +165,15 @@ class RegistrarClient:
             raise InvalidInput(f"{self.url} answered a question for a name with something else")
         return [Match.parse(m) for m in matches]
 
+    async def suggestion(self, name: str) -> str:
+        """What the registrar takes an ARK for that it does not know: ``Did you mean ark:/…?``, or ""."""
+        await self.info()
+        try:
+            await self._http.get(f"/api/v1/resolve?id={quote(name, safe='')}")
+        except NotFound as error:
+            return error.hint if error.hint.startswith("Did you mean ") else ""
+        return ""
+
     async def records(
         self, *, limit: int = 100, cursor: str = ""
     ) -> tuple[list[Mapping[str, Any]], str | None]:
@@ -353,6 +362,43 @@ class RegistrarClient:
         """Lift a taint."""
         path = f"/api/v1/taints/{quote(taint, safe='')}/lift"
         return await self._post(path, _signed_event(event, body), again=True)
+
+    # --- accounts ------------------------------------------------------------------------------------
+
+    async def whoami(self) -> Mapping[str, Any]:
+        """What the registrar knows of whoever has this key: ``role``, and ``account`` or None."""
+        return (await self._http.ask("GET", (await self.info()).public_url, "/api/v1/account")).json()
+
+    async def begin_binding(self, label: str, email: str = "") -> Mapping[str, Any]:
+        """Ask for this key to act for an account: to be confirmed in a browser, or by a code mailed."""
+        return await self._post("/api/v1/account/bindings", {"label": label, "email": email})
+
+    async def binding(self, binding: str, *, wait: float) -> Mapping[str, Any]:
+        """How a binding stands, after at most ``wait`` seconds (60 at most).
+
+        Raises:
+            NotFound: it has run out.
+        """
+        path = f"/api/v1/account/bindings/{quote(binding, safe='')}?wait={wait:g}"
+        return (await self._http.ask("GET", (await self.info()).public_url, path, wait=wait)).json()
+
+    async def confirm_binding(self, binding: str, code: str) -> Mapping[str, Any]:
+        """Confirm a binding by the code from the mail.
+
+        Raises:
+            Refused: the code is wrong, used or too old.
+        """
+        return await self._post(f"/api/v1/account/bindings/{quote(binding, safe='')}/code", {"code": code})
+
+    async def unbind(self) -> None:
+        """Let this key act for its account no more.
+
+        Raises:
+            Refused: it acts for none.
+        """
+        key, _ = self._signer()
+        path = f"/api/v1/account/keys/{quote(str(key.public), safe=':')}"
+        await self._http.ask("DELETE", (await self.info()).public_url, path)
 
     # -------------------------------------------------------------------------------------------------
 

@@ -240,6 +240,16 @@ class Transport:
 
         return await (self._persist(send) if again else send())
 
+    async def ask(self, method: str, base: str, path: str, *, wait: float = 0.0) -> Answer:
+        """A signed request without a body, such as GET or DELETE; never tried again.
+
+        Args:
+            base: the registrar's public URL, which the signature covers.
+            wait: seconds for which the registrar may hold back its answer.
+        """
+        headers = self._signed(method, base + path, hashlib.sha256(b"").hexdigest())
+        return await self._once(method, path, headers=headers, limit=MAX_JSON_BYTES, total=ANSWER_S + wait)
+
     async def put(self, base: str, path: str, sha256: str, data: bytes | Path) -> Answer:
         """A signed upload, streamed from disk when ``data`` is a path; tried again when it breaks off."""
         size = len(data) if isinstance(data, bytes) else (await asyncio.to_thread(data.stat)).st_size

@@ -13,6 +13,7 @@ from seedkeep import __version__
 from seedkeep.cli.data import fetch, info, verify
 from seedkeep.cli.demo import demo
 from seedkeep.cli.key import key
+from seedkeep.cli.login import login, logout, whoami
 from seedkeep.cli.node import node
 from seedkeep.cli.running import Commands
 from seedkeep.cli.share import share
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (share, fetch, info, verify, node, taint, key, demo):
+for command in (share, fetch, info, verify, node, taint, key, login, logout, whoami, demo):
     cli.add_command(command)
 
 

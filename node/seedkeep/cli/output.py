@@ -95,6 +95,10 @@ class Output:
         if not self.quiet:
             self._line(text)
 
+    def instruct(self, text: str) -> None:
+        """What the person has to do for the command to go on; also with ``--quiet``."""
+        self._line(text)
+
     def _line(self, text: str) -> None:
         if self._bar is not None:
             self._bar.above(plain(text))
