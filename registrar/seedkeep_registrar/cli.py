@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from seedkeep_registrar.configuration import load_settings
-from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.operations.commands import backup, check, doctor, restore
 from seedkeep_registrar.operations.request_log import set_up_logging
-from seedkeep_registrar.server import serve
+from seedkeep_registrar.processes.serving import Shown, serve_all
 from seedkeep_registrar.settings import JSON
 
 
@@ -27,6 +26,7 @@ def registrar() -> None:
 @click.option("--data", metavar="DIR", help="Folder for key, database and objects.")
 @click.option("--public-url", metavar="URL", help="URL under which others reach this registrar.")
 @click.option("--database-url", metavar="URL", help="SQLAlchemy URL; SQLite in the data folder by default.")
+@click.option("--processes", type=int, metavar="N", help="Processes that serve; needs PostgreSQL.")
 @click.option("--curator", "curators", metavar="KEY", multiple=True, help="Key that may taint and lift.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with settings.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON object on one line.")
@@ -36,6 +36,7 @@ def up(
     data: str | None,
     public_url: str | None,
     database_url: str | None,
+    processes: int | None,
     curators: tuple[str, ...],
     config: Path | None,
     *,
@@ -48,22 +49,16 @@ def up(
         "data": data,
         "public_url": public_url,
         "database_url": database_url,
+        "processes": processes,
         "curators": curators,
     }
     settings = load_settings(config, flags)
     set_up_logging(as_json=settings.log_format == JSON, verbose=verbose)
 
-    # readers and the writer share the interpreter with the loop: let it have its turn sooner
-    sys.setswitchinterval(0.001)
+    def ready(started: Shown) -> None:
+        click.echo(json.dumps(asdict(started)) if as_json else f"listening on {started.url}")
 
-    def ready(started: Registrar) -> None:
-        if as_json:
-            shown = {"url": started.public_url, "origin": started.origin, "vkey": str(started.vkey)}
-            click.echo(json.dumps(shown))
-        else:
-            click.echo(f"listening on {started.public_url}")
-
-    sys.exit(asyncio.run(serve(settings, ready)))
+    sys.exit(serve_all(settings, ready, verbose=verbose))
 
 
 for _command in (backup, restore, check, doctor):

@@ -18,7 +18,7 @@ from seedkeep.core.origin import origin_of
 from seedkeep_registrar import identity
 from seedkeep_registrar.app import make_app
 from seedkeep_registrar.changes import Changes
-from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.database import open_database
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.mail.mailer import Mailer
@@ -35,7 +35,6 @@ from seedkeep_registrar.workers import Workers
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
-_SHUTDOWN_S = 5.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -91,10 +90,14 @@ def public_url_of(settings: Settings, listening: socket.socket) -> str:
 async def running(
     settings: Settings,
     *,
+    listening: socket.socket | None = None,
     clock: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
 ) -> AsyncIterator[Registrar]:
     """A registrar that serves until the block is left.
+
+    Args:
+        listening: where it accepts connections, instead of a socket of its own.
 
     Raises:
         UsageError: a setting cannot work: port taken, folder in use, database out of reach, origin changed.
@@ -103,7 +106,8 @@ async def running(
         shared = not settings.sqlalchemy_url.startswith("sqlite")
         identity.prepare_folder(settings.data)
         stack.callback(os.close, identity.lock_folder(settings.data, shared=shared))
-        listening = stack.enter_context(closing(bind(*settings.bind)))
+        if listening is None:
+            listening = stack.enter_context(closing(bind(*settings.bind)))
         public_url = public_url_of(settings, listening)
         origin = origin_of(public_url)
         key = identity.load_key(settings.data, random)
@@ -171,12 +175,14 @@ async def running(
             await link.begun(signals, first=first)
         housekeeping.start()
         stack.push_async_callback(housekeeping.stop)
+        app = make_app(registrar)
+        app.on_response_prepare.append(_part)
         runner = web.AppRunner(
-            make_app(registrar),
+            app,
             access_log=None,
             auto_decompress=False,  # a small body could unpack to anything, on the event loop
             keepalive_timeout=_KEEP_ALIVE_S,
-            shutdown_timeout=_SHUTDOWN_S,
+            shutdown_timeout=settings.shutdown_s,
             handle_signals=False,
         )
         stack.push_async_callback(runner.cleanup)
@@ -184,6 +190,13 @@ async def running(
         stack.callback(registrar.wakeups.close)
         await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         yield registrar
+
+
+async def _part(request: web.Request, response: web.StreamResponse) -> None:
+    """While the registrar shuts down, send whoever comes by a connection to be kept to somebody else."""
+    if request.app[REGISTRAR].wakeups.closing:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 async def _first_head(taint_head: TaintHead, settings: Settings) -> None:
@@ -196,11 +209,17 @@ async def _first_head(taint_head: TaintHead, settings: Settings) -> None:
         ) from error
 
 
-async def serve(settings: Settings, ready: Callable[[Registrar], None]) -> int:
+async def serve(
+    settings: Settings, ready: Callable[[Registrar], None], listening: socket.socket | None = None
+) -> int:
     """Serve until SIGTERM or SIGINT.
+
+    Then nobody is held back any more, ``/readyz`` says no, and connections are closed after their next
+    answer; after ``drain_s`` no new ones are taken, and the requests that run have ``shutdown_s`` to end.
 
     Args:
         ready: called once requests are answered.
+        listening: see :func:`running`.
 
     Returns:
         The exit code: 0 after SIGTERM, 130 after SIGINT.
@@ -215,9 +234,12 @@ async def serve(settings: Settings, ready: Callable[[Registrar], None]) -> int:
     loop.add_signal_handler(signal.SIGTERM, stop, 0)
     loop.add_signal_handler(signal.SIGINT, stop, 130)
     try:
-        async with running(settings) as registrar:
+        async with running(settings, listening=listening) as registrar:
             ready(registrar)
-            return await stopped
+            code = await stopped
+            registrar.wakeups.close()
+            await asyncio.sleep(settings.drain_s)
+            return code
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         loop.remove_signal_handler(signal.SIGINT)

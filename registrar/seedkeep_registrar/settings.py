@@ -117,6 +117,11 @@ class Settings:
     orphan_s: float = setting(86400, "age at which objects that no record names are dropped", unit="seconds")
     min_free_bytes: int = setting(256 * 1024 * 1024, "disk space to leave free in data", unit="bytes")
     body_timeout_s: float = setting(60, "longest silence while a request's body is read", unit="seconds")
+    processes: int = setting(1, "processes that serve; more than one needs PostgreSQL")
+    drain_s: float = setting(
+        0, "time between saying that it is not ready and taking no more connections", unit="seconds"
+    )
+    shutdown_s: float = setting(5, "time that running requests have to end at a shutdown", unit="seconds")
     trusted_proxies: tuple[str, ...] = setting(
         (), "addresses or networks of reverse proxies whose X-Forwarded-For is believed"
     )
@@ -163,6 +168,15 @@ class Settings:
         for name in ("requests_per_minute", "requests_per_minute_sender", "quota_datasets", "quota_bytes"):
             if getattr(self, name) < 0:
                 raise UsageError(f"setting {name} cannot be negative")
+        if self.processes < 1:
+            raise UsageError("setting processes must be at least 1")
+        if self.processes > 1 and self.sqlalchemy_url.startswith("sqlite"):
+            raise UsageError(
+                f"setting processes is {self.processes}, and SQLite is for one process",
+                hint="Set database_url to a PostgreSQL database.",
+            )
+        if min(self.drain_s, self.shutdown_s) < 0:
+            raise UsageError("settings drain_s and shutdown_s cannot be negative")
         if self.slowest_fetch <= 0:
             raise UsageError("setting slowest_fetch must be more than 0 bytes per second")
         for name in (

@@ -36,7 +36,9 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def ready(registrar: Registrar) -> dict[str, str]:
     """What this process needs to do its work, each ``ok`` or why not, in words that tell no secrets."""
-    checks = {"database": "ok", "disk": "ok"}
+    checks = {"process": "ok", "database": "ok", "disk": "ok"}
+    if registrar.wakeups.closing:
+        checks["process"] = "it is shutting down"
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await registrar.db.read(_touch)
