@@ -35,6 +35,8 @@ from seedkeep_registrar.workers import Workers
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
+#: bytes of a request's first line: a magnet link of 4096 characters, percent-encoded, fits in
+_LONGEST_LINE = 64 * 1024
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -184,6 +186,7 @@ async def running(
             keepalive_timeout=_KEEP_ALIVE_S,
             shutdown_timeout=settings.shutdown_s,
             handle_signals=False,
+            max_line_size=_LONGEST_LINE,
         )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

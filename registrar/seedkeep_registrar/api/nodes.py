@@ -97,7 +97,7 @@ class TaintsSeen(Body):
     """The taint list that a node obeys."""
 
     version: Count
-    log_size: Count = 0
+    log_size: Count
 
 
 class HeartbeatBody(Body):
@@ -230,7 +230,9 @@ def _report(message: Mapping[str, Any], address: str, now: float) -> heartbeats.
     if len(by_id) != len(reported):
         raise InvalidInput("this heartbeat names a claim twice")
     head = f.inner("taints")
-    version = head.number("version") if head else None
+    version = head.only("version", "log_size").number("version") if head else None
+    if head:
+        head.number("log_size")
     return heartbeats.Report(
         seen={
             "state": f.choice("state", STATES),

@@ -79,7 +79,10 @@ async def post_event(request: web.Request) -> web.Response:
     tag="Records",
     answers={200: RecordPage},
     query=PageQuery,
-    links=next_page("list_records"),
+    links={
+        **next_page("list_records"),
+        "first": Link("get_record", {"rid": "$response.body#/records/0/rid"}),
+    },
 )
 async def list_records(request: web.Request) -> web.Response:
     """Short documents, newest first, a page at a time."""

@@ -56,7 +56,7 @@ _PARAMETERS = {
         "name": "If-None-Match",
         "in": "header",
         "description": "ETags of what you have; 304 when one of them is the newest.",
-        "schema": {"type": "string", "maxLength": 1000},
+        "schema": {"type": "string"},
     },
 }
 _HEADERS = {
