@@ -127,7 +127,7 @@ async def untainted(registrar: Registrar, kind: Kind, value: str) -> Record:
     if standing:
         raise tainted_record(record, standing)
     if record.withdrawn:
-        raise withdrawn_record(registrar, await registrar.db.read(read, record))
+        raise await gone(registrar, record)
     return record
 
 
@@ -178,6 +178,11 @@ def tainted_record(record: Record, standing: tuple[Taint, ...]) -> TaintedRecord
     )
 
 
+async def gone(registrar: Registrar, record: Record) -> WithdrawnRecord:
+    """:func:`withdrawn_record` for a record of which the rest is not read yet."""
+    return withdrawn_record(registrar, await registrar.db.read(read, record))
+
+
 def withdrawn_record(registrar: Registrar, found: Found) -> WithdrawnRecord:
     """The error that tells why the data of a withdrawn record is not offered."""
     document = said_of(registrar, found)
@@ -223,6 +228,15 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
         else None,
         "taints": [],
     }
+
+
+def statement(registrar: Registrar, found: Found) -> dict[str, Any]:
+    """The record document, or what stays of it when the record is withdrawn.
+
+    Raises:
+        TaintedRecord: a taint stands on it.
+    """
+    return said_of(registrar, found) if found.record.withdrawn else render(registrar, found)
 
 
 def render(registrar: Registrar, found: Found) -> dict[str, Any]:

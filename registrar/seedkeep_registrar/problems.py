@@ -25,6 +25,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "not_found": (404, "not_found"),
     "conflict": (409, "conflict"),
     "withdrawn": (410, "withdrawn"),
+    "precondition_failed": (412, "precondition_failed"),
     "too_large": (413, "too_large"),
     "tainted": (451, "tainted"),
     "too_many_requests": (429, "too_many_requests"),
@@ -90,6 +91,12 @@ class MovedOn(Conflict):
     def __init__(self, what: str, *, hint: str = "", members: dict[str, Any] | None = None) -> None:
         super().__init__(what, hint=hint)
         self.members = members or {}
+
+
+class NotAsExpected(MovedOn):
+    """If-Match names another state than the present one."""
+
+    code = "precondition_failed"
 
 
 def problem(

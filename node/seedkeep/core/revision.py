@@ -231,21 +231,28 @@ class RecordState:
             )
         self.check_signer(event.by, home_key)
         if event.type == WITHDRAWAL:
-            last = WithdrawalBody.parse(body)
-            return replace(self, head=event, note=last.reason, editor=last.editor, withdrawn=True)
+            return self.ended(event, WithdrawalBody.parse(body))
         if event.seq > MAX_REVISIONS:
             raise Refused(f"record {self.rid[:12]}… has {MAX_REVISIONS} revisions; it takes no more")
-        said = RevisionBody.parse(body)
+        return self.revised(event, RevisionBody.parse(body))
+
+    def revised(self, event: Event, body: RevisionBody) -> RecordState:
+        """The state after a revision that :meth:`apply` has accepted before; nothing is checked again, and
+        revisions may be left out, as each gives the whole state."""
         return replace(
             self,
             head=event,
-            metadata=said.metadata,
-            web_seeds=said.web_seeds,
-            copies=said.copies,
-            stewards=said.stewards,
-            note=said.note,
-            editor=said.editor,
+            metadata=body.metadata,
+            web_seeds=body.web_seeds,
+            copies=body.copies,
+            stewards=body.stewards,
+            note=body.note,
+            editor=body.editor,
         )
+
+    def ended(self, event: Event, body: WithdrawalBody) -> RecordState:
+        """The state after a withdrawal that :meth:`apply` has accepted before; nothing is checked again."""
+        return replace(self, head=event, note=body.reason, editor=body.editor, withdrawn=True)
 
     def revision(self, *, note: str = "", editor: Editor | None = None, **changes: Any) -> RevisionBody:
         """The body of a revision that changes these fields (metadata, web_seeds, copies, stewards) alone."""

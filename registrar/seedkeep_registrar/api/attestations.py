@@ -14,7 +14,7 @@ from seedkeep_registrar import auth
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Hex40, Hex64, Key, Moment
 from seedkeep_registrar.interface.operation import SIGNED, Body, operation
-from seedkeep_registrar.problems import TaintedRecord
+from seedkeep_registrar.replication import leases
 from seedkeep_registrar.store import attestations, claims, records
 from seedkeep_registrar.store.claims import COMPLETE, FAILED
 
@@ -72,7 +72,7 @@ def _attest(
         )
     servable = records.servable(connection, statement.content_id)
     if not servable:
-        raise TaintedRecord(f"dataset {statement.content_id[:12]}… is tainted")
+        raise leases.withheld(connection, statement.content_id)
     agreeing = [r for r in servable if r.manifest == statement.manifest]
     if not agreeing:
         raise Conflict("no record of this dataset has the manifest that the node checked")

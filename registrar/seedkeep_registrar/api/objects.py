@@ -57,7 +57,7 @@ async def put_object(request: web.Request) -> web.Response:
     "Read an object",
     tag="Objects",
     answers={200: _BYTES, 206: _BYTES},
-    problems=(404, 416, 451),
+    problems=(404, 410, 416, 451),
 )
 async def get_object(request: web.Request) -> web.StreamResponse:
     """The bytes of an object that a record names; ranges are allowed."""
@@ -68,6 +68,8 @@ async def get_object(request: web.Request) -> web.StreamResponse:
     standing = await registrar.db.read(taints.standing_on_record, record.rid)
     if standing:
         raise documents.tainted_record(record, tuple(standing))
+    if record.withdrawn:
+        raise await documents.gone(registrar, record)
     return web.FileResponse(
         registrar.objects.path(sha256),
         headers={

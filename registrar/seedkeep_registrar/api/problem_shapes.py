@@ -47,6 +47,19 @@ class Form(TypedDict):
     url: str
 
 
+class Suggestion(TypedDict):
+    """A name that may have been meant."""
+
+    ark: Ark
+    landing_page: str
+
+
+class UnknownNameProblem(Problem):
+    """There is no such thing here; for a mistyped ARK: what may have been meant."""
+
+    suggestions: NotRequired[list[Suggestion]]
+
+
 class NotAcceptableProblem(Problem):
     """It is given in other forms than those that Accept names."""
 
@@ -54,8 +67,10 @@ class NotAcceptableProblem(Problem):
 
 
 SHAPES: dict[int, Any] = {
+    404: UnknownNameProblem,
     406: NotAcceptableProblem,
     409: ConflictProblem,
     410: WithdrawnProblem,
+    412: ConflictProblem,
     451: TaintedProblem,
 }

@@ -8,10 +8,10 @@ from aiohttp import web
 from msgspec import Meta
 
 from seedkeep.core.identifiers import Kind
-from seedkeep_registrar import documents, submissions
+from seedkeep_registrar import documents, revising, submissions
 from seedkeep_registrar.accounts.principal import Role, json_of, require
 from seedkeep_registrar.api.fields import path_hex64
-from seedkeep_registrar.api.shapes import Record, ShortRecord, SignedEvent
+from seedkeep_registrar.api.shapes import Record, ShortRecord, SignedEvent, TakenRecord
 from seedkeep_registrar.api.submission_shapes import ShortSubmission
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.exports.answers import EVERY, MEDIA_TYPES, answer
@@ -51,22 +51,28 @@ class RecordPage(TypedDict):
 
 @routes.post("/api/v1/events")
 @operation(
-    "Record a dataset",
+    "Record a dataset, revise a record or withdraw one",
     tag="Records",
-    answers={200: Record, 201: Record, 202: ShortSubmission},
-    problems=(404, 409, 451),
+    answers={200: TakenRecord, 201: TakenRecord, 202: ShortSubmission},
+    problems=(404, 409, 410, 451),
     body=SignedEvent,
     security=SIGNED,
     links=_FROM_RECORD,
 )
 async def post_event(request: web.Request) -> web.Response:
-    """Record a dataset: 201 with the record document, 200 when the event is there already.
+    """Take a record, revision or withdrawal: 201 with the record document, 200 when the event is there
+    already. When the record is withdrawn, the document says nothing of torrents and copies. 409 tells the
+    record's present head.
 
     202 with a submission where a curator has to agree; the same event again tells how it stands.
     """
     registrar = request.app[REGISTRAR]
     principal = await require(request, Role.VISITOR, "register")
-    taken = await submissions.register(registrar, principal, await json_of(request))
+    message = await json_of(request)
+    if revising.is_meant(message):
+        found, new = await revising.accept(registrar, message, principal.key)
+        return web.json_response(documents.statement(registrar, found), status=201 if new else 200)
+    taken = await submissions.register(registrar, principal, message)
     if isinstance(taken, Submission):
         return web.json_response(submissions.short_document(registrar, taken), status=202)
     found, new = taken
@@ -119,7 +125,7 @@ async def get_record(request: web.Request) -> web.Response:
     "Read a record's manifest",
     tag="Records",
     answers={200: Content("application/jsonl"), 206: Content("application/jsonl")},
-    problems=(404, 416, 451),
+    problems=(404, 410, 416, 451),
 )
 async def get_manifest(request: web.Request) -> web.StreamResponse:
     """The manifest as JSON Lines."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypedDict
 
 from aiohttp import web
@@ -72,6 +72,12 @@ def _by_digest(connection: Connection, digest: str, value: str) -> list[tuple[Re
 
 
 def _by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tuple[Record, str]]:
+    if name.latest:
+        named = [
+            record for record, _ in _by_name(connection, replace(name, path="", latest=False), bare=bare)
+        ]
+        newest = {r.rid: r for record in named if (r := records.latest(connection, record.series))}
+        return _with_path(connection, list(newest.values()) or named, name.path)
     if name.kind in (Kind.MD5, Kind.SHA256):
         return _by_digest(connection, name.kind.value, name.value)
     if name.kind is Kind.CONTENT_ID:
@@ -86,12 +92,14 @@ def _by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tu
         # 64 hex digits without a scheme: the content id is likeliest, but not the only possibility
         by_rid = records.by_rid(connection, name.value)
         return [(by_rid, "")] if by_rid else _by_digest(connection, "sha256", name.value)
-    if not name.path:
+    return _with_path(connection, found, name.path)
+
+
+def _with_path(connection: Connection, found: list[Record], path: str) -> list[tuple[Record, str]]:
+    if not path:
         return [(record, "") for record in found]
     return [
-        (record, name.path)
-        for record in found
-        if files.find_path(connection, record.content_id, name.path) is not None
+        (record, path) for record in found if files.find_path(connection, record.content_id, path) is not None
     ]
 
 
@@ -107,12 +115,12 @@ def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_F
     "Find what a name means",
     tag="Records",
     answers={200: Matches},
-    problems=(404, 451),
+    problems=(404, 410, 451),
     query=ResolveQuery,
     links={"record": Link("get_record", {"rid": "$response.body#/matches/0/rid"})},
 )
 async def resolve(request: web.Request) -> web.Response:
-    """What a name may mean: 404 when nothing, 451 when only what is tainted."""
+    """What a name may mean: 404 when nothing, 451 or 410 when only what is tainted or withdrawn."""
     matches = await matches_of(request.app[REGISTRAR], query_of(request, ResolveQuery).id)
     return web.json_response({"matches": matches})
 
@@ -123,6 +131,7 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     Raises:
         InvalidInput, UsageError: it is no name.
         NotFound: nobody has this name.
+        WithdrawnRecord: all that has it and is not tainted is withdrawn.
         TaintedRecord: all that has it is tainted.
     """
     text = text.strip()
@@ -138,6 +147,9 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     clean = [f for f in found if not f.taints]
     if not clean:
         raise documents.tainted_record(found[0].record, found[0].taints)
+    offered = [f for f in clean if not f.record.withdrawn]
+    if not offered:
+        raise await documents.gone(registrar, clean[0].record)
     return [
         {
             "rid": f.record.rid,
@@ -146,5 +158,5 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
             "name": f.record.name,
             "path": f.path,
         }
-        for f in clean
+        for f in offered
     ]

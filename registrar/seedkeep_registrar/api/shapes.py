@@ -180,3 +180,16 @@ class Record(Statement):
     trackers: list[Url]
     web_seeds: list[Url]
     copies: Copies
+
+
+class TakenRecord(Statement, total=False):
+    """A record after an event; it is short of what leads to the data once that withdraws it."""
+
+    torrent: Url
+    torrent_v1: Url
+    manifest_url: Url
+    magnet: Magnet
+    magnet_v2: Magnet
+    trackers: list[Url]
+    web_seeds: list[Url]
+    copies: Copies

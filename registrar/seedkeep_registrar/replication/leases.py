@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from seedkeep.core.audit import Outcome
-from seedkeep.core.errors import Conflict, NotFound
+from seedkeep.core.errors import Conflict, Error, NotFound
 from seedkeep.core.placement import Holder, footprint
 from seedkeep_registrar.problems import TaintedRecord
 from seedkeep_registrar.settings import Settings
-from seedkeep_registrar.store import attestations, audits, claims, datasets, nodes, records
+from seedkeep_registrar.store import attestations, audits, claims, datasets, nodes, records, taints
 from seedkeep_registrar.store.claims import COMPLETE, DOWNLOADING, FAILED, SLOW, Claim
 from seedkeep_registrar.store.nodes import Node
 
@@ -75,6 +75,14 @@ def _domains(connection: Connection, content_id: str, besides: str) -> set[str]:
     return {h.domain for h in holders if h.node != besides}
 
 
+def withheld(connection: Connection, content_id: str) -> Error:
+    """Why a dataset, none of whose records may be served, must not be held."""
+    every = records.by_content_id(connection, content_id)
+    if any(taints.standing_on_record(connection, record.rid) for record in every):
+        return TaintedRecord(f"dataset {content_id[:12]}… is tainted")
+    return Conflict(f"dataset {content_id[:12]}… is withdrawn: nobody offers it any more")
+
+
 def claim(
     connection: Connection, settings: Settings, node_key: str, content_id: str, now: float
 ) -> tuple[Claim, str]:
@@ -86,7 +94,8 @@ def claim(
     Raises:
         NotFound: no such node or dataset.
         TaintedRecord: it must not be held.
-        Conflict: enough nodes have it, the node's operator has it, it failed there, or it does not fit.
+        Conflict: it is withdrawn, enough nodes have it, the node's operator has it, it failed there, or it
+            does not fit.
     """
     node = known_node(connection, node_key)
     dataset = datasets.by_content_id(connection, content_id)
@@ -94,7 +103,7 @@ def claim(
         raise NotFound(f"this registrar has no dataset {content_id[:64]}")
     servable = records.servable(connection, content_id)
     if not servable:
-        raise TaintedRecord(f"dataset {content_id[:12]}… is tainted")
+        raise withheld(connection, content_id)
     known = claims.one(connection, content_id, node_key)
     if known is not None and known.state == FAILED:
         raise Conflict(

@@ -174,6 +174,14 @@ def versions(connection: Connection, series: str) -> list[Version]:
     return [Version(**row._mapping) for row in rows]
 
 
+def latest(connection: Connection, series: str) -> Record | None:
+    """The newest version of a series that is neither tainted nor withdrawn."""
+    row = connection.execute(
+        live(select(records).where(records.c.series == series)).order_by(records.c.position.desc()).limit(1)
+    ).first()
+    return _record(row) if row else None
+
+
 def servable(connection: Connection, content_id: str) -> list[Record]:
     """The records of a content id that are neither tainted nor withdrawn, oldest first; empty when it must
     not be served."""

@@ -191,4 +191,4 @@ class Tracker:
 def _refusal(content: Tracked | None) -> bytes:
     if content is None:
         return failure("this registrar has no record of this torrent")
-    return failure("this dataset is tainted: it must not be shared any more; see the registrar's page")
+    return failure("this dataset is tainted or withdrawn: it is not shared any more; see its page")

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from seedkeep.core.errors import Error, NotFound, Refused, Unreachable
 from seedkeep.core.web_seed import path_below
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.documents import tainted_record
+from seedkeep_registrar.documents import gone, tainted_record
 from seedkeep_registrar.recent import Recent
 from seedkeep_registrar.store import files, records, taints
 from seedkeep_registrar.store.records import Record
@@ -42,7 +42,7 @@ _INERT = {
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file is, or the taints that forbid it.
+    """Where a file is, or the taints that forbid it, or the withdrawn record.
 
     Args:
         web_seeds: with the steward whose record names it; private storage first.
@@ -51,6 +51,7 @@ class _Place:
     size: int
     web_seeds: tuple[tuple[str, str], ...]
     tainted: tuple[Record, tuple[Taint, ...]] | None = None
+    gone: Record | None = None
 
 
 def _look_up(connection: Connection, content_id: str, wanted: str) -> _Place | None:
@@ -64,7 +65,7 @@ def _look_up(connection: Connection, content_id: str, wanted: str) -> _Place | N
         if not known:
             return None
         standing = tuple(taints.standing_on_record(connection, known[0].rid))
-        return _Place(0, (), (known[0], standing)) if standing else None
+        return _Place(0, (), tainted=(known[0], standing)) if standing else _Place(0, (), gone=known[0])
     first = servable[0]
     path = wanted if wanted == first.name else wanted.removeprefix(f"{first.name}/")
     entry = files.find_path(connection, content_id, path)
@@ -79,6 +80,7 @@ class WebSeeds:
     """Files of registered datasets, and how to send a client to them."""
 
     def __init__(self, registrar: Registrar, redirector: Redirector) -> None:
+        self._registrar = registrar
         self._redirector = redirector
 
         async def look_up(key: tuple[str, str]) -> _Place | None:
@@ -86,6 +88,7 @@ class WebSeeds:
 
         self._places = Recent(look_up, time.monotonic, limit=10_000)
         registrar.changes.on_taints(self._places.clear)
+        registrar.changes.on_registered(lambda _: self._places.clear())
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Redirect to the file, or send it.
@@ -93,6 +96,7 @@ class WebSeeds:
         Raises:
             NotFound: no such dataset, or no such file in it, or nothing serves it.
             TaintedRecord: it must not be served.
+            WithdrawnRecord: it is not served any more.
             Refused, Unreachable: the storage does not give it.
         """
         content_id = request.match_info["content_id"]
@@ -106,6 +110,8 @@ class WebSeeds:
             )
         if place.tainted is not None:
             raise tainted_record(*place.tainted)
+        if place.gone is not None:
+            raise await gone(self._registrar, place.gone)
         problem: Error = NotFound("no web seed of this dataset is served by this registrar")
         for seed, steward in place.web_seeds:
             try:
