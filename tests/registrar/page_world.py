@@ -25,9 +25,10 @@ from seedkeep.core.metadata import (
     Related,
     Subject,
 )
-from seedkeep_registrar.store import claims
+from seedkeep_registrar.store import claims, copy_counts, records
+from seedkeep_registrar.store.copy_counts import Counts
 from tests.support.chromium import PHONE, WIDE, Tab
-from tests.support.registrar import Person, RegistrarUnderTest, Shareable, shareable, start_registrar
+from tests.support.registrar import Person, RegistrarUnderTest, Shareable, shareable, start_registrar, utc
 
 #: turns the direction of reading, breaks out of markup, hides and repeats itself
 HOSTILE = "annual\u202egpj.exe<script>alert(1)</script>\u200b\x01\x1b[31m'\"&amp;</td>" + "W" * 700
@@ -148,9 +149,28 @@ async def _rich(running: RegistrarUnderTest, sharer: Person) -> dict[str, Any]:
         if how == "audited":
             audited = {"audited": running.clock()}
             await running.context.db.write(claims.change, record["content_id"], str(node), audited)
+    await _past(running, record)
     report = {"content_id": record["content_id"], "web_seed": record["web_seeds"][1], "reason": HOSTILE[:300]}
     assert (await running.person().post("/api/v1/web-seed-reports", report)).status == 202
     return record
+
+
+async def _past(running: RegistrarUnderTest, record: dict[str, Any]) -> None:
+    """The last months of a dataset: copies came and went."""
+    now, day = int(running.clock()), 86400
+    past = [
+        (90, 3, 0, 0),
+        (88, 3, 1, 0),
+        (80, 3, 2, 1),
+        (60, 3, 3, 2),
+        (31, 3, 2, 2),
+        (30, 4, 2, 1),
+        (9, 4, 3, 1),
+    ]
+    counts = [(record["content_id"], Counts(now - ago * day, *rest)) for ago, *rest in past]
+    await running.context.db.write(copy_counts.put, counts)
+    created = {"created": utc(now - 90 * day)}
+    await running.context.db.write(records.change, record["rid"], **created)
 
 
 async def _many(running: RegistrarUnderTest, sharer: Person) -> None:

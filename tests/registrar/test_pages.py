@@ -30,10 +30,6 @@ def small(name: str = "sample", seed: int = 1) -> Torrents:
     return sample(70_000, name=name, seed=seed)
 
 
-def many(count: int) -> Torrents:
-    return torrents_of(dataset_of("many", {f"d{n % 10}/file-{n:04d}": b"x" * n for n in range(count)}))
-
-
 async def test_the_home_page_lists_the_newest_first_and_pages(home: House) -> None:
     status, page = await home.page("/")
     assert status == 200
@@ -67,13 +63,14 @@ async def test_a_dataset_page_says_what_it_is_and_how_to_get_it(home: House) -> 
         assert "\u202e" not in text
         for said in ("Okafor, Ngozi", "virology", "All of it.", f"seedkeep fetch {record['landing_page']}"):
             assert said in text
-        plain = text.replace("<wbr>", "")
+        _, inside = await home.page(f"{path}?folder=reads")
+        plain = (text + unescape(inside)).replace("<wbr>", "")
         for name in (record["content_id"], record["infohash_v1"], record["rid"], record["magnet"]):
             assert name in plain
         for file in torrents.data.manifest.files:
             assert file.sha256 in plain
             assert file.md5 in plain
-        assert 'href="https://example.org/data/sample/reads/a%20b%20%C3%BC%231.fastq"' in page
+        assert 'href="https://example.org/data/sample/reads/a%20b%20%C3%BC%231.fastq"' in inside
         assert record["torrent_v1"] in page
         assert "retriev" in page or "produce randomly chosen" in page
 
@@ -96,24 +93,38 @@ async def test_a_file_below_an_ark_leads_to_the_file(home: House) -> None:
     assert "has no file" in page
 
 
-async def test_many_files_come_a_page_at_a_time(home: House) -> None:
-    record = await home.publish(many(250))
-    path, seen = f"/{record['ark']}", []
-    while path:
-        status, page = await home.page(path)
+async def test_files_are_reached_folder_by_folder_and_page_by_page(home: House) -> None:
+    names = {f"d{n % 3}/file-{n:04d}": b"x" * n for n in range(450)} | {"read.me": b"1"}
+    record = await home.publish(torrents_of(dataset_of("many", names)))
+    to_do, seen = [f"/{record['ark']}"], []
+    while to_do:
+        status, page = await home.page(to_do.pop())
         assert status == 200
         assert len(page) < 200_000
-        seen += [
-            n.replace("/<wbr>", "/") for n in re.findall(r"<bdi>d\d</bdi>/<wbr><bdi>(file-\d+)</bdi>", page)
+        seen += re.findall(r'class="file"[^>]*><bdi>([^<]+)</bdi>', page)
+        to_do += [
+            f"/{record['ark']}{unescape(q)}" for q in re.findall(r'href="(\?folder=d\d)#files" data', page)
         ]
-        following = re.search(r'href="(\?files_after=\d+)#files"', page)
-        path = f"/{record['ark']}{following[1]}" if following else ""
-    assert len(seen) == len(set(seen)) == 250
-    status, page = await home.page(f"/{record['ark']}?files_after=9999")
+        more = re.search(r'href="(\?folder=[^"]*after=\d+)#files"', page)
+        to_do += [f"/{record['ark']}{unescape(more[1])}"] if more else []
+    assert sorted(seen) == sorted(n.rpartition("/")[2] for n in names)
+    status, page = await home.page(f"/{record['ark']}?after=9999")
     assert status == 200
-    assert "no more files" in page
-    status, _ = await home.page(f"/{record['ark']}?files_after=-1")
-    assert status == 400
+    assert "nothing more in this folder" in page
+    for query in ("after=-1", "after=x", "folder=" + "x" * 5000):
+        status, _ = await home.page(f"/{record['ark']}?{query}")
+        assert status == 400
+    status, _ = await home.page(f"/{record['ark']}?folder=nothing")
+    assert status == 404
+    status, headers, _ = await home.get(f"/{record['ark']}/d1")
+    assert (status, headers["location"]) == (302, f"{record['landing_page']}?folder=d1")
+
+
+async def test_the_page_has_a_qr_code_made_here(home: House) -> None:
+    record = await home.publish(small())
+    status, headers, body = await home.get(f"/records/{record['rid']}/qr.svg")
+    assert (status, headers["content-type"]) == (200, "image/svg+xml")
+    assert body.startswith(b"<svg")
 
 
 async def test_a_tainted_dataset_answers_451_with_the_reason(home: House) -> None:
@@ -123,6 +134,7 @@ async def test_a_tainted_dataset_answers_451_with_the_reason(home: House) -> Non
     assert status == 451
     assert "A &lt;script&gt;court&lt;/script&gt; has ordered it." in page
     assert "Court order" in page
+    assert "What it was" in page
     assert record["torrent"] not in page
     assert record["magnet"] not in unescape(page)
     status, headers, body = await home.get(f"/{record['ark']}", accept="application/json")

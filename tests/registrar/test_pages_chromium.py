@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from seedkeep.core.errors import Refused
+from seedkeep.core.httpsig import Unauthenticated
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.pages import routes
+from seedkeep_registrar.problems import TooManyRequests
 from tests.registrar.page_world import Shot, World, look, world
-from tests.support.chromium import browsing
+from tests.support.chromium import Tab, browsing
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FAULTS: dict[str, Exception] = {
+    "429": TooManyRequests("you have asked for more than 600 pages in a minute", retry_after=40),
+    "403": Refused("this is for curators of this registrar only", hint="Ask its operator."),
+    "401": Unauthenticated("this needs you to sign in", hint="Sign in, then come back."),
+    "503": Unavailable("the registrar's database does not take this now", hint="Try again later."),
+    "500": RuntimeError("a secret of the house"),
+}
+
+
+async def open_everything(tab: Tab) -> None:
+    """Open every disclosure, and a folder within a folder, as a reader with scripts would."""
+    await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    for name in ("reads/", "plate-03/"):
+        await tab.evaluate(
+            f"[...document.querySelectorAll('a.folder')].find((a) => a.innerText === {name!r}).click()"
+        )
+        await tab.until(f"[...document.querySelectorAll('.tree .tree')].length >= {1 + (name != 'reads/')}")
+
 
 SHOTS = [
     Shot("home", lambda w: "/"),
@@ -22,15 +48,33 @@ SHOTS = [
     Shot("tainted", lambda w: f"/{w.tainted['ark']}", 451),
     Shot("not-found", lambda w: f"/{w.rich['ark'][:-1]}{'0' if w.rich['ark'][-1] != '0' else '1'}", 404),
     Shot("no-such-page", lambda w: "/nope", 404),
+    Shot("record-folder", lambda w: f"/{w.rich['ark']}?folder=reads/plate-03"),
+    Shot("record-opened", lambda w: f"/{w.rich['ark']}", do=open_everything),
     Shot("nodes", lambda w: "/nodes"),
+    Shot("nodes-second", lambda w: "/nodes?after=50"),
+    Shot("too-many", lambda w: "/find?id=429", 429),
+    Shot("refused", lambda w: "/find?id=403", 403),
+    Shot("sign-in-first", lambda w: "/find?id=401", 401),
+    Shot("unavailable", lambda w: "/find?id=503", 503),
+    Shot("broken", lambda w: "/find?id=500", 500),
     Shot("taints", lambda w: "/taints"),
 ]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("world")) as opened:
-        yield opened
+    """The registrar; looking up one of the ``FAULTS`` fails with it."""
+    look_up = routes.matches_of
+
+    async def failing(registrar: Registrar, asked: str) -> list[dict[str, Any]]:
+        if fault := FAULTS.get(asked):
+            raise fault
+        return await look_up(registrar, asked)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "matches_of", failing)
+        async with world(tmp_path_factory.mktemp("world")) as opened:
+            yield opened
 
 
 @pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)

@@ -136,6 +136,14 @@ class Tab:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
+    async def until(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true in the page."""
+        promise = (
+            f"new Promise((done) => {{ const look = () => ({expression}) ? done(true)"
+            " : setTimeout(look, 50); look(); })"
+        )
+        await self.evaluate(promise)
+
     async def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG, at most 6,000 px of it."""
         size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]

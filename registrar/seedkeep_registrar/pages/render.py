@@ -62,11 +62,11 @@ def environment() -> Environment:
         "size",
         "plural",
         "moment",
+        "clock",
         "day",
         "grouped",
     ):
         made.filters[name] = getattr(text, name)
-    made.globals["below"] = text.below
     made.globals["asset"] = asset
     made.globals.update(me=ANONYMOUS, asked="")
     made.globals["category_words"] = _CATEGORY_WORDS

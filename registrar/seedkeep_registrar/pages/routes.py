@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
-from seedkeep.core.errors import InvalidInput, NotFound, UsageError
-from seedkeep.core.identifiers import Identifier, Kind, parse
-from seedkeep.core.web_seed import path_below, url_below
+from seedkeep.core.errors import NotFound, UsageError
 from seedkeep_registrar.api.nodes import node_documents
 from seedkeep_registrar.api.resolve import matches_of
 from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.documents import record_document, short_document
-from seedkeep_registrar.exports.answers import answer, citations_of, embedded, exports_of
-from seedkeep_registrar.exports.described import Described
+from seedkeep_registrar.documents import short_document
+from seedkeep_registrar.pages import dataset
 from seedkeep_registrar.pages.errors import pages_for_browsers
 from seedkeep_registrar.pages.render import HEADERS, STATIC, show
-from seedkeep_registrar.pages.views import FILES_PER_PAGE, files_page, record_view
+from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.recent import Recent
-from seedkeep_registrar.store import figures, files, records
+from seedkeep_registrar.store import figures, records
 from seedkeep_registrar.store.figures import Figures
 
 _RECORDS_PER_PAGE = 20
+_NODES_PER_PAGE = 50
 _MATCHES_SHOWN = 100
+#: how old the home page's figures may be, in seconds
+_FIGURES_S = 60.0
 _STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FIGURES: web.AppKey[Recent[None, Figures]] = web.AppKey("figures", Recent)
 
 routes = web.RouteTableDef()
 
 
-def _number(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise InvalidInput(f"{name} is not a cursor of this page", hint="Follow the links of the page.")
-    return int(text)
-
-
 @routes.get("/")
 async def _home(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
-    before = _number(request, "cursor")
+    before = number_of(request, "cursor")
     found = await registrar.db.read(records.newest, before=before, limit=_RECORDS_PER_PAGE + 1)
     shown = found[:_RECORDS_PER_PAGE]
     return show(
@@ -56,57 +45,6 @@ async def _home(request: web.Request) -> web.Response:
         next=str(shown[-1].position) if len(found) > len(shown) else None,
         older=before is not None,
     )
-
-
-@routes.get("/records/{rid:[0-9a-f]{64}}")
-async def _record(request: web.Request) -> web.Response:
-    return await _landing(request, Kind.RID, request.match_info["rid"])
-
-
-@routes.get("/ark:{name:/?.+}")
-async def _ark(request: web.Request) -> web.Response:
-    try:
-        named = parse(f"ark:{request.match_info['name']}")
-    except (InvalidInput, UsageError) as error:
-        raise NotFound(error.what, hint=error.hint) from error
-    if named.path:
-        return await _file(request, named)
-    return await _landing(request, named.kind, named.value)
-
-
-async def _landing(request: web.Request, kind: Kind, value: str) -> web.Response:
-    registrar = request.app[REGISTRAR]
-
-    async def page(document: Mapping[str, Any], record: Described) -> web.Response:
-        after = _number(request, "files_after") or 0
-        entries = await registrar.db.read(files.page, document["rid"], after, FILES_PER_PAGE)
-        return show(
-            request,
-            "record.html",
-            record=record_view(registrar.public_url, document),
-            files=files_page(document, entries, after),
-            json_ld=embedded(record),
-            citations=citations_of(record),
-            exports=exports_of(record),
-        )
-
-    return await answer(request, registrar, kind, value, page=page)
-
-
-async def _file(request: web.Request, named: Identifier) -> web.Response:
-    """``ark:/…/path``: to the file on a web seed, or else to the dataset it is in."""
-    registrar = request.app[REGISTRAR]
-    document = await record_document(registrar, named.kind, named.value)
-    entry = await registrar.db.read(files.find_path, document["content_id"], named.path)
-    if entry is None:
-        raise NotFound(
-            f"the dataset {document['ark']} has no file {named.path[:200]}",
-            hint="Compare the path with the list of files on the dataset's page.",
-        )
-    below = path_below(document["name"], entry.path, files=document["files"])
-    seeds = document["web_seeds"]
-    target = url_below(seeds[0], below) if seeds else document["landing_page"]
-    return web.Response(status=302, headers={"Location": target, "Cache-Control": "no-store"})
 
 
 @routes.get("/static/{name:[a-z.]+}")
@@ -139,10 +77,15 @@ async def _find(request: web.Request) -> web.Response:
 async def _nodes(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
     nodes = await node_documents(registrar)
+    after = number_of(request, "after") or 0
     return show(
         request,
         "nodes.html",
-        nodes=nodes,
+        nodes=nodes[after : after + _NODES_PER_PAGE],
+        total=len(nodes),
+        active=sum(n["state"] == "active" for n in nodes),
+        after=after,
+        next=after + _NODES_PER_PAGE if after + _NODES_PER_PAGE < len(nodes) else None,
         pledged=sum(n["pledge"] for n in nodes),
         used=sum(n["used"] for n in nodes),
     )
@@ -164,7 +107,7 @@ def _figures(registrar: Registrar) -> Recent[None, Figures]:
         since = registrar.clock() - registrar.settings.offline_after_s
         return await registrar.db.read(figures.read, since)
 
-    return Recent(look_up, time.monotonic, limit=1)
+    return Recent(look_up, time.monotonic, known_s=_FIGURES_S, limit=1)
 
 
 def setup(app: web.Application) -> None:
@@ -172,3 +115,4 @@ def setup(app: web.Application) -> None:
     app[_FIGURES] = _figures(app[REGISTRAR])
     app.middlewares.insert(0, pages_for_browsers)
     app.add_routes(routes)
+    app.add_routes(dataset.routes)

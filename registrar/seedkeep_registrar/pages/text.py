@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime
-from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
 from seedkeep.core.units import print_size
+from seedkeep_registrar import times
 
 _KEPT = frozenset("\n")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -92,6 +92,11 @@ def moment(text: str) -> Markup:
     return Markup('<time datetime="%s">%s</time>') % (text, said)
 
 
+def clock(seconds: float) -> Markup:
+    """``<time>`` of Unix seconds."""
+    return moment(times.text(seconds))
+
+
 def day(text: str) -> Markup:
     """``<time>`` with the day alone."""
     try:
@@ -105,8 +110,3 @@ def grouped(digest: str, width: int = 8) -> Markup:
     """A digest that may break after every ``width`` digits, and is copied without the breaks."""
     groups = [digest[i : i + width] for i in range(0, len(digest), width)]
     return Markup("<wbr>").join(groups)
-
-
-def below(base: str, path: str) -> str:
-    """The URL of a file below a web seed."""
-    return base + quote(path, safe="/")

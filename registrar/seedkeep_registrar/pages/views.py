@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from aiohttp import web
+
+from seedkeep.core.errors import InvalidInput
+from seedkeep.core.licenses import license_of
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.metadata import parse_metadata
-from seedkeep.core.web_seed import path_below
+from seedkeep.core.web_seed import path_below, url_below
 from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.exports.related import related_url
+from seedkeep_registrar.folder_tree import Folder
+from seedkeep_registrar.store.folders import Listing
 
-#: files on one page: with their checksums about 60 kB of HTML
+#: files and folders on one page: with their checksums about 60 kB of HTML
 FILES_PER_PAGE = 100
+#: web seeds to which each file is linked
+_LINKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +46,24 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class FilesPage:
-    """One page of a dataset's files.
+    """One page of a folder.
 
     Attributes:
-        rows: path, ``below`` (path below a web seed), size, sha256 and md5 of each.
-        first, last: their numbers, from 1.
-        next: cursor of the next page, or "".
-        base: the web seed they are linked to, or "".
+        path: of the folder, "" for the top.
+        above: path and name of the folders around it, outermost first.
+        rows: folders (name, path, files, size) and files (name, path, size, sha256, md5, links: host and URL
+            on each web seed).
+        files: how many are in and below the folder.
+        after, next: cursors of this page and the next one, or None.
     """
 
+    path: str
+    above: Sequence[tuple[str, str]]
     rows: Sequence[Mapping[str, Any]]
-    first: int
-    last: int
-    next: str
+    files: int
+    after: int
+    next: int | None
     page_size: int
-    base: str
 
 
 def site_of(registrar: Registrar) -> Site:
@@ -71,43 +84,74 @@ def _seconds(count: float) -> str:
     return f"{count:g} seconds" if count < 120 else f"{count / 60:.3g} minutes"
 
 
+def number_of(request: web.Request, name: str) -> int | None:
+    """A cursor of a page, from its query.
+
+    Raises:
+        InvalidInput: it is no number.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise InvalidInput(f"{name} is not a cursor of this page", hint="Follow the links of the page.")
+    return int(text)
+
+
 def record_view(public_url: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """A record document, with what its page shows of the record's body."""
-    body = document["body"]
-    metadata = parse_metadata(body.get("metadata", {}))  # the body may have been dropped
+    """A record document, with what its page shows besides."""
+    metadata = parse_metadata(document["metadata"])
+    base = urlsplit(public_url).path.rstrip("/")
     return {
         **document,
+        "title": metadata.title or document["name"],
+        "metadata": metadata,
+        "licence": license_of(document["license"]),
+        "related": [(_worded(r.relation), r.identifier, _link(r.identifier)) for r in metadata.related],
+        "dates": [(_worded(d.kind), d.value) for d in metadata.dates],
         "api_url": f"{public_url}/api/v1/records/{document['rid']}",
-        "creators": [creator.name for creator in metadata.creators],
-        "subjects": [subject.text for subject in metadata.subjects],
-        "description": metadata.description,
-        "manifest": body.get("dataset", {}).get("manifest", ""),
+        "qr_url": f"{base}/records/{document['rid']}/qr.svg",
+        "manifest": document["body"].get("dataset", {}).get("manifest", ""),  # it may have been dropped
+        "now_at": document["latest"] if document["latest"] != document["rid"] else "",
     }
 
 
-def files_page(document: Mapping[str, Any], entries: Sequence[FileEntry], after: int) -> FilesPage:
-    """One page of files.
+def _worded(name: str) -> str:
+    """``Is supplement to`` from ``IsSupplementTo``."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
-    Args:
-        entries: those from number ``after`` (from 0) on, at most ``FILES_PER_PAGE``.
-    """
-    name, total = document["name"], document["files"]
-    seeds = document["web_seeds"]
-    last = after + len(entries)
+
+def _link(identifier: str) -> str:
+    """Where an identifier leads; "" where no browser could follow it."""
+    url = related_url(identifier)
+    return url if url.startswith(("http://", "https://")) else ""
+
+
+def files_page(document: Mapping[str, Any], listing: Listing) -> FilesPage:
+    """One page of a folder of a dataset."""
+    below = len(listing.path) + 1 if listing.path else 0
+    seeds, name, total = document["web_seeds"], document["name"], document["files"]
+
+    def row(entry: Folder | FileEntry) -> dict[str, Any]:
+        shown = {"name": entry.path[below:], "path": entry.path}
+        if isinstance(entry, Folder):
+            return {**shown, "folder": True, "files": entry.files, "size": entry.bytes}
+        place = path_below(name, entry.path, files=total)
+        return {
+            **shown,
+            "folder": False,
+            "size": entry.size,
+            "sha256": entry.sha256,
+            "md5": entry.md5,
+            "links": [(urlsplit(seed).hostname or seed, url_below(seed, place)) for seed in seeds[:_LINKS]],
+        }
+
     return FilesPage(
-        rows=[
-            {
-                "path": e.path,
-                "below": path_below(name, e.path, files=total),
-                "size": e.size,
-                "sha256": e.sha256,
-                "md5": e.md5,
-            }
-            for e in entries
-        ],
-        first=after + 1,
-        last=last,
-        next=str(last) if entries and last < total else "",
+        path=listing.path,
+        above=[(path, path.rpartition("/")[2]) for path in listing.above],
+        rows=[row(entry) for entry in listing.entries],
+        files=listing.files,
+        after=listing.after,
+        next=listing.next,
         page_size=FILES_PER_PAGE,
-        base=seeds[0] if seeds else "",
     )

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from seedkeep_registrar.store.tables import datasets, nodes
+from seedkeep_registrar.store.tables import claims, datasets, nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Datasets that may be served, their bytes, their complete copies, and the nodes seen of late."""
+    """Datasets that may be served, their bytes, their complete copies, and the nodes seen of late.
+
+    ``audited``: when the last audit succeeded, Unix seconds; None when there was none.
+    """
 
     datasets: int
     bytes: int
     copies: int
     nodes: int
+    audited: float | None
 
 
 def read(connection: Connection, seen_since: float) -> Figures:
@@ -36,4 +40,5 @@ def read(connection: Connection, seen_since: float) -> Figures:
     seen = connection.execute(
         select(func.count()).select_from(nodes).where(nodes.c.last_seen >= seen_since)
     ).scalar_one()
-    return Figures(int(row[0]), int(row[1]), int(row[2]), int(seen))
+    audited = connection.execute(select(func.max(claims.c.audited))).scalar_one()
+    return Figures(int(row[0]), int(row[1]), int(row[2]), int(seen), audited)
