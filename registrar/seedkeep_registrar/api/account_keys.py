@@ -82,7 +82,7 @@ class BindingQuery(Query):
     wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S, description="Seconds to wait for a change.")] = 0
 
 
-class BindingState(TypedDict):
+class BindingProgress(TypedDict):
     """How a binding stands."""
 
     id: BindingId
@@ -170,7 +170,7 @@ async def begin_binding(request: web.Request) -> web.Response:
 @operation(
     "Wait for a key to be confirmed",
     tag="Accounts",
-    answers={200: BindingState},
+    answers={200: BindingProgress},
     problems=(404,),
     query=BindingQuery,
     path={"binding": BindingId},
@@ -194,7 +194,7 @@ async def wait_for_binding(request: web.Request) -> web.Response:
 @operation(
     "Bind a key by a mailed code",
     tag="Accounts",
-    answers={200: BindingState},
+    answers={200: BindingProgress},
     problems=(409,),
     path={"binding": BindingId},
     body=CodeBody,
