@@ -16,10 +16,10 @@ from typing import Any
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import Error
-from seedkeep.core.identifiers import Identifier, Kind
+from seedkeep.core.identifiers import DIGESTS, Identifier, Kind
 from seedkeep.core.notes import Verifier
 from seedkeep.registrar_http import MAX_JSON_BYTES
-from seedkeep.registrar_messages import Record
+from seedkeep.registrar_messages import Record, may_be
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,18 @@ class RecordCache:
         return fields if isinstance(fields, dict) and isinstance(fields.get("document"), dict) else None
 
     def _may_be(self, document: dict[str, Any], name: Identifier) -> bool:
-        if name.kind is Kind.ARK:
-            return bool(document.get("ark") == f"ark:/{name.value}")
-        if name.kind in (Kind.RID, Kind.CONTENT_ID, Kind.INFOHASH_V1):
-            return bool(document.get(name.kind.value) == name.value)
+        if name.bare and name.value in (document.get("content_id"), document.get("rid")):
+            return True
+        if name.kind not in DIGESTS and not name.bare:
+            return may_be(document, name)
         body = document.get("body")
         dataset = body.get("dataset") if isinstance(body, dict) else None
         manifest = dataset.get("manifest") if isinstance(dataset, dict) else None
         if not isinstance(manifest, str):
             return False
         data = self.object(manifest)
-        quoted = f'"{name.kind.value}":"{name.value}"'.encode()
+        digest = Kind.SHA256 if name.bare else name.kind
+        quoted = f'"{digest.value}":"{name.value}"'.encode()
         return data is not None and (manifest == name.value or quoted in data)
 
     def _checked(self, fields: dict[str, Any]) -> Saved:

@@ -17,7 +17,7 @@ from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt
 from seedkeep.core.errors import InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.events import Event
-from seedkeep.core.identifiers import Identifier, Kind, mint_ark
+from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, mint_ark
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
@@ -232,6 +232,20 @@ class Queued:
         return cls(fields.hex64("rid"), page if is_url(page, ("http", "https")) else "")
 
 
+def may_be(document: Mapping[str, Any], name: Identifier) -> bool:
+    """Whether a record document may be the one that ``name`` means; digests of files may mean any."""
+    if name.kind in DIGESTS or name.bare:
+        return True
+    if name.kind is Kind.DOI:
+        metadata = document.get("metadata")
+        dois = metadata.get("dois") if isinstance(metadata, dict) else None
+        return isinstance(dois, list) and name.value in dois
+    if name.kind is Kind.LSID:
+        return str(document.get("ark")).rpartition("/")[2] == name.value.rpartition(":")[2]
+    mine = str(document.get(name.kind.value))
+    return (mine.removeprefix("ark:/") if name.kind is Kind.ARK else mine) == name.value
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record whose event, body and receipt were verified; ``document`` is the whole answer.
@@ -322,13 +336,7 @@ class Record:
         Raises:
             VerificationFailed: the registrar answered with another record.
         """
-        mine = {
-            Kind.ARK: self.ark.removeprefix("ark:/"),
-            Kind.RID: self.rid,
-            Kind.CONTENT_ID: self.content_id,
-            Kind.INFOHASH_V1: self.dataset.infohash_v1,
-        }.get(name.kind, name.value)
-        if mine != name.value:
+        if not may_be(self.document, name):
             raise VerificationFailed(
                 f"asked for {name}, the registrar answered with {self.ark}, which is another dataset"
             )

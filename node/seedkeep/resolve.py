@@ -24,9 +24,10 @@ from seedkeep.core.errors import (
     UsageError,
     VerificationFailed,
 )
-from seedkeep.core.identifiers import Identifier, Kind
+from seedkeep.core.identifiers import DIGESTS, Identifier, Kind
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import Metainfo, check_layers, info_v1, infohash_v1_of, read_metainfo
+from seedkeep.core.near_names import typed_ark
 from seedkeep.core.paths import printable
 from seedkeep.record_cache import RecordCache, Saved
 from seedkeep.registrar_client import RegistrarClient, check_manifest
@@ -35,6 +36,7 @@ from seedkeep.registrar_messages import Record, usable_tracker, usable_web_seed
 
 MAX_TORRENT_BYTES = 10_000_000
 _MOST_REGISTRARS = 40
+_MOST_MEANINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,48 @@ class Resolver:
             Unreachable: nobody could be asked, and it is not remembered.
             UsageError, InvalidInput: it is no name.
         """
-        return await self.resolve_name(parse_name(text))
+        try:
+            return await self.resolve_name(parse_name(text))
+        except NotFound as error:
+            if not typed_ark(text):
+                raise
+            raise NotFound(error.what, hint=await self._suggestion(text) or error.hint) from error
+
+    async def meanings(self, name: Identifier) -> list[Resolved]:
+        """Every record that a name means to the first registrar that knows it, at most 20.
+
+        The records are verified; in which of their files a digest is found is that registrar's word.
+
+        Raises:
+            NotFound, TaintedRecord, Unreachable, UsageError: as :meth:`resolve`.
+        """
+        failure: Error | None = None
+        async for url in self._chain(name.registrar, name.trackers):
+            client = self._client(url)
+            try:
+                async with asyncio.timeout(self._patience):
+                    matches = await client.resolve(str(name))
+                    records = [(await client.record(m.rid), m.path) for m in matches[:_MOST_MEANINGS]]
+            except TimeoutError:
+                failure = failure or Unreachable(f"the registrar {url} did not answer in time")
+                continue
+            except TaintedRecord:
+                raise
+            except Error as error:
+                failure = failure or error
+                continue
+            if records:
+                return [Resolved(r, path, client=client, registrar=client.url) for r, path in records]
+        raise failure or NotFound(f"{name} is not known to any registrar that could be asked")
+
+    async def _suggestion(self, text: str) -> str:
+        """What a registrar takes a mistyped ARK for, in words; "" when none has an idea."""
+        async for url in self._chain("", ()):
+            with suppress(Error, TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    if told := await self._client(url).suggestion(text):
+                        return told
+        return ""
 
     async def resolve_name(self, name: Identifier) -> Resolved:
         """:meth:`resolve` for a name that is parsed already."""
@@ -284,14 +327,15 @@ class Resolver:
 
     async def _located(self, found: Resolved, name: Identifier) -> Resolved:
         """Find a file's hash in the manifest: the registrar's word for it is not enough."""
-        if name.kind not in (Kind.SHA256, Kind.MD5):
-            return found
         record = _record_of(found)
-        if name.kind is Kind.SHA256 and record.dataset.manifest == name.value:
+        if name.bare and name.value in (record.content_id, record.rid):
+            return found
+        kind = Kind.SHA256 if name.bare else name.kind
+        if kind not in DIGESTS or (kind is Kind.SHA256 and record.dataset.manifest == name.value):
             return found
         manifest = await self.manifest(found)
         for file in manifest.files:
-            if (file.sha256 if name.kind is Kind.SHA256 else file.md5) == name.value:
+            if {Kind.SHA256: file.sha256, Kind.MD5: file.md5, Kind.ROOT: file.root}[kind] == name.value:
                 return replace(found, path=file.path, by_hash=True)
         raise VerificationFailed(f"{record.ark} was given for {name}, but has no file with that hash")
 

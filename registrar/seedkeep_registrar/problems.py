@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import Conflict, Error, InvalidInput, Tainted, Withdrawn
+from seedkeep.core.errors import Conflict, Error, InvalidInput, NotFound, Tainted, Withdrawn
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +81,18 @@ class WithdrawnRecord(Withdrawn):
         self.members = members or {}
 
 
+class UnknownName(NotFound):
+    """Nothing here has this name.
+
+    Args:
+        members: further members of the problem document (``suggestions``: names that may have been meant).
+    """
+
+    def __init__(self, what: str, *, hint: str = "", members: dict[str, Any] | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.members = members or {}
+
+
 class MovedOn(Conflict):
     """What was to be changed is not as its sender thought.
 
@@ -120,7 +132,8 @@ def problem(
 def problem_of(error: Error) -> web.Response:
     """The problem document of one of our errors."""
     status, code = _STATUS.get(error.code, (500, error.code))
-    members = error.members if isinstance(error, TaintedRecord | WithdrawnRecord | MovedOn) else None
+    telling = (TaintedRecord, WithdrawnRecord, MovedOn, UnknownName)
+    members = error.members if isinstance(error, telling) else None
     answer = problem(status, code, error.what, hint=error.hint, members=members)
     if isinstance(error, TooManyRequests):
         answer.headers["Retry-After"] = str(error.retry_after)

@@ -131,6 +131,9 @@ async def test_an_unknown_name_is_not_found_and_a_mistyped_ark_says_where_to_loo
     with pytest.raises(NotFound, match="check character") as caught:
         await desk.resolver(registrar.url).resolve(typo)
     assert caught.value.exit_code == 3
+    assert caught.value.hint == f"Did you mean {ark}?"
+    with pytest.raises(NotFound, match="check character") as caught:
+        await desk.resolver(NOBODY).resolve(typo)
     assert "character by character" in caught.value.hint
 
 

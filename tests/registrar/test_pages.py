@@ -157,7 +157,7 @@ async def test_a_typing_error_in_an_ark_is_told_and_the_right_one_suggested(home
     assert f'<a href="/{ark}">' in page
     assert f'value="{wrong}"' in page
     status, page = await home.page(f"/find?id={wrong}")
-    assert status == 400
+    assert status == 404
     assert f'<a href="/{ark}">' in page
 
 

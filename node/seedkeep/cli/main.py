@@ -18,6 +18,7 @@ from seedkeep.cli.node import node
 from seedkeep.cli.running import Commands
 from seedkeep.cli.share import share
 from seedkeep.cli.taint import taint
+from seedkeep.cli.whatis import whatis
 
 GROUP = "seedkeep.commands"
 
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (share, fetch, info, verify, node, taint, key, login, logout, whoami, demo):
+for command in (share, fetch, info, verify, whatis, node, taint, key, login, logout, whoami, demo):
     cli.add_command(command)
 
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Annotated, TypedDict
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from msgspec import Meta
 from sqlalchemy import Connection
 
-from seedkeep.core.errors import InvalidInput, NotFound
-from seedkeep.core.identifiers import Identifier, Kind, parse
+from seedkeep.core.errors import InvalidInput, NotFound, UsageError
+from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, parse
+from seedkeep.core.near_names import typed_ark
 from seedkeep_registrar import documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Ark, Hex64
 from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
-from seedkeep_registrar.store import files, records, taints
+from seedkeep_registrar.store import aliases, files, records, taints
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
+from seedkeep_registrar.suggestions import unknown_name
 
 routes = web.RouteTableDef()
-_BARE = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class ResolveQuery(Query):
@@ -78,16 +79,18 @@ def _by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tu
         ]
         newest = {r.rid: r for record in named if (r := records.latest(connection, record.series))}
         return _with_path(connection, list(newest.values()) or named, name.path)
-    if name.kind in (Kind.MD5, Kind.SHA256):
+    if name.kind in DIGESTS:
         return _by_digest(connection, name.kind.value, name.value)
     if name.kind is Kind.CONTENT_ID:
         found = records.by_content_id(connection, name.value)
     elif name.kind is Kind.INFOHASH_V1:
         found = records.by_infohash_v1(connection, name.value)
+    elif name.kind in (Kind.DOI, Kind.MINID):
+        found = aliases.find(connection, name.kind.value, name.value)
     else:
         look_up = records.by_ark if name.kind is Kind.ARK else records.by_rid
         one = look_up(connection, name.value)
-        found = [one] if one else []
+        found = [one] if one and (name.revision or 0) <= one.seq else []
     if not found and bare:
         # 64 hex digits without a scheme: the content id is likeliest, but not the only possibility
         by_rid = records.by_rid(connection, name.value)
@@ -125,6 +128,22 @@ async def resolve(request: web.Request) -> web.Response:
     return web.json_response({"matches": matches})
 
 
+def _own(registrar: Registrar, name: Identifier) -> Identifier:
+    """The ARK that an LSID of this registrar stands for; any other name as it is.
+
+    Raises:
+        InvalidInput: its check character does not fit.
+        NotFound: it is an LSID of somebody else.
+    """
+    if name.kind is not Kind.LSID:
+        return name
+    authority, _, local = name.value.partition(":")
+    if authority != urlsplit(registrar.public_url).hostname:
+        raise NotFound(f"this registrar gives no LSIDs of {authority}", hint=f"Ask {name.registrar}.")
+    ark = parse(f"ark:/{registrar.settings.naan}/{local}")
+    return replace(ark, path=name.path, latest=name.latest, revision=name.revision)
+
+
 async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     """The records, and files in them, that a name of any form may mean; at least one.
 
@@ -137,12 +156,17 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     text = text.strip()
     if not text:
         raise InvalidInput("say what to resolve: ?id=NAME")
-    name = parse(text)
-    found = await registrar.db.read(_resolve, name, bare=bool(_BARE.fullmatch(text)))
+    try:
+        name = _own(registrar, parse(text))
+    except (InvalidInput, UsageError) as error:
+        if not typed_ark(text):
+            raise
+        raise await unknown_name(registrar, text, error.what, error.hint) from error
+    found = await registrar.db.read(_resolve, name, bare=name.bare)
     if not found:
-        raise NotFound(
-            f"this registrar does not know {text[:200]}",
-            hint="Compare it with its source, or ask another registrar.",
+        unknown = f"this registrar does not know {text[:200]}"
+        raise await unknown_name(
+            registrar, str(name), unknown, "Compare it with its source, or ask another registrar."
         )
     clean = [f for f in found if not f.taints]
     if not clean:

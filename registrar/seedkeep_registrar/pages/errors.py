@@ -10,7 +10,6 @@ from aiohttp.typedefs import Handler
 from sqlalchemy import Connection
 
 from seedkeep.core.metadata import parse_metadata
-from seedkeep.core.near_names import near_arks
 from seedkeep_registrar import documents
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.negotiation import names_html
@@ -19,6 +18,7 @@ from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.text import plural
 from seedkeep_registrar.pages.views import site_of
 from seedkeep_registrar.store import records
+from seedkeep_registrar.suggestions import meant
 
 _PROBLEM = "application/problem+json"
 _MACHINES = ("/api/", "/.well-known/", "/announce", "/scrape")
@@ -72,7 +72,7 @@ async def _page(request: web.Request, status: int, problem: dict[str, Any], agai
         )
     if status == 410 and "rid" in problem:
         return await tombstone(request, problem)
-    asked = _asked(request)
+    asked, base = _asked(request), site_of(request.app[REGISTRAR]).base
     fallback = "Something went wrong here" if status >= 500 else "This did not work"
     return show(
         request,
@@ -81,7 +81,9 @@ async def _page(request: web.Request, status: int, problem: dict[str, Any], agai
         title=_TITLES.get(status, fallback),
         detail=problem.get("detail", ""),
         hint=problem.get("hint", ""),
-        suggestions=await _suggestions(request, asked),
+        suggestions=[
+            {"url": f"{base}/{ark}", "name": ark} for ark in await meant(request.app[REGISTRAR], asked)
+        ],
         asked=asked,
         again=_when(again),
     )
@@ -119,18 +121,3 @@ def _asked(request: web.Request) -> str:
     if request.path.startswith("/ark:"):
         return request.path[1:][:_ASKED_MAX]
     return request.query.get("id", "")[:_ASKED_MAX] if request.path == "/find" else ""
-
-
-async def _suggestions(request: web.Request, asked: str) -> list[dict[str, str]]:
-    """Recorded ARKs that are one slip away from what was asked for."""
-    if not asked.lower().startswith("ark:"):
-        return []
-    registrar = request.app[REGISTRAR]
-    near = near_arks(asked[4:].lstrip("/"))
-    found = await registrar.db.read(_recorded, near) if near else []
-    base = site_of(registrar).base
-    return [{"url": f"{base}/ark:/{ark}", "name": f"ark:/{ark}"} for ark in found]
-
-
-def _recorded(connection: Connection, arks: list[str]) -> list[str]:
-    return [ark for ark in arks if records.by_ark(connection, ark) is not None]

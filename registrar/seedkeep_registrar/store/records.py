@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,12 @@ def by_ark(connection: Connection, ark: str) -> Record | None:
     """
     row = connection.execute(select(records).where(records.c.ark == ark)).first()
     return _record(row) if row else None
+
+
+def arks_among(connection: Connection, arks: Sequence[str]) -> list[str]:
+    """Those of some ARKs (``NAAN/sk…``) that records have, in the order given."""
+    found = set(connection.execute(select(records.c.ark).where(records.c.ark.in_(arks))).scalars())
+    return [ark for ark in arks if ark in found]
 
 
 def by_content_id(connection: Connection, content_id: str) -> list[Record]:
