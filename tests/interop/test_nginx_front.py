@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import quote_from_bytes
@@ -31,15 +31,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def configured(folder: Path, *, plain: int, tls: int, upstream: int) -> Path:
-    """configs/nginx.conf for these ports of 127.0.0.1, in a configuration that is whole."""
+def configured(folder: Path, *, plain: int, tls: int, upstream: Sequence[int]) -> Path:
+    """configs/nginx.conf for these ports of 127.0.0.1, in a configuration that is whole.
+
+    Args:
+        upstream: of the registrar's processes.
+    """
+    servers = "".join(f"server 127.0.0.1:{port}; " for port in upstream)
     key, certificate = self_signed(folder, "localhost")
     text = (CONFIGS / "nginx.conf").read_text()
     for pattern, new in (
         (r"^ *listen \[::\].*\n", ""),
         (r"listen 80;", f"listen 127.0.0.1:{plain};"),
         (r"listen 443", f"listen 127.0.0.1:{tls}"),
-        (r"server 127\.0\.0\.1:8440;", f"server 127.0.0.1:{upstream};"),
+        (r"^    server 127\.0\.0\.1:8440;", servers),
         (r"registrar\.example\.org;", "localhost;"),
         (r"(ssl_certificate\s+)\S+;", rf"\1{certificate};"),
         (r"(ssl_certificate_key\s+)\S+;", rf"\1{key};"),
@@ -95,7 +100,7 @@ async def front(tmp_path: Path) -> AsyncIterator[tuple[House, str]]:
         trusted_proxies=("127.0.0.1",),
         zeroconf=False,
     )
-    configuration = configured(tmp_path, plain=plain, tls=tls, upstream=upstream)
+    configuration = configured(tmp_path, plain=plain, tls=tls, upstream=[upstream])
     trust = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
     async with (
         running(settings) as registrar,
