@@ -43,7 +43,8 @@ def test_switching_an_example_on_gives_the_defaults(name: str) -> None:
     found = load(example.kind, toml=_switched_on((CONFIGS / name).read_text()), section=example.section)
     if isinstance(found, Settings):
         assert [storage.name for storage in found.storage] == ["archive", "cold"]
-        found = dataclasses.replace(found, storage=())
+        assert [service.name for service in found.oidc] == ["orcid", "university"]
+        found = dataclasses.replace(found, storage=(), oidc=())
     expected = example.kind()
     for field in dataclasses.fields(expected):
         ours, default = getattr(found, field.name), getattr(expected, field.name)

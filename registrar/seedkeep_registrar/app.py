@@ -34,7 +34,7 @@ from seedkeep_registrar.operations import routes as operations
 from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
-from seedkeep_registrar.pages import account, people, sign_in
+from seedkeep_registrar.pages import account, oidc, people, sign_in
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
@@ -74,6 +74,6 @@ def make_app(registrar: Registrar) -> web.Application:
     app[torrents.BUILT] = Built()
     for module in _ROUTES:
         app.add_routes(module.routes)
-    for part in (operations, openapi, account_keys, search, tracker, web_seeds, pages, announce):
+    for part in (operations, openapi, account_keys, oidc, search, tracker, web_seeds, pages, announce):
         part.setup(app)
     return app

@@ -18,6 +18,7 @@ from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.keys import PublicKey
 from seedkeep.core.origin import origin_of
 from seedkeep.core.settings import setting
+from seedkeep_registrar.accounts.oidc_provider import OidcProvider, read_provider
 from seedkeep_registrar.client_address import parse_networks
 from seedkeep_registrar.mail.address import parse_address
 from seedkeep_registrar.web_seeds.storage import Storage
@@ -150,6 +151,7 @@ class Settings:
     )
     log_format: str = setting(TEXT, "lines of the log: text, or json")
     zeroconf: bool = setting(True, "announce this registrar on the local network")
+    oidc: tuple[OidcProvider, ...] = setting((), "services to sign in with", parse=read_provider, secret=True)
     storage: tuple[Storage, ...] = setting((), "private S3 and Swift stores", parse=_storage, secret=True)
 
     def __post_init__(self) -> None:
@@ -200,6 +202,8 @@ class Settings:
             )
         if min(self.min_copies, self.max_spare_copies, self.max_object_bytes, self.min_free_bytes) < 0:
             raise UsageError("copies and sizes cannot be negative")
+        if len({provider.name for provider in self.oidc}) < len(self.oidc):
+            raise UsageError("two [[oidc]] tables have the same name")
         mint_ark(self.naan, "0" * 64)
         if self.public_url:
             origin_of(self.public_url)

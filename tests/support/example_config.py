@@ -51,6 +51,22 @@ _STORAGES = """
 #secret_key = "password"
 #temp_url_key = "…"
 #mode = "redirect"
+
+# Services to sign in with (OpenID Connect); their redirect address is PUBLIC_URL/sign-in/with/NAME/back.
+# trust_email = true: an address that it calls verified opens the account of that address.
+#[[oidc]]
+#name = "orcid"
+#issuer = "https://orcid.org"
+#client_id = "APP-…"
+#client_secret = "…"
+#
+#[[oidc]]
+#name = "university"
+#title = "Example University"
+#issuer = "https://login.example.edu"
+#client_id = "seedkeep"
+#client_secret = "…"
+#trust_email = true
 """
 
 
@@ -99,7 +115,7 @@ def render(example: Example) -> str:
     head = _HEAD.format(what=example.what, variable=variable)
     lines = [f"# {line}" for line in head.splitlines()]
     for field in dataclasses.fields(example.kind):
-        if field.name == "storage":
+        if field.name in ("storage", "oidc"):
             continue
         unit = field.metadata["unit"]
         kind = {"bytes": " (a size)", "seconds": " (a duration)"}.get(unit, "")

@@ -33,6 +33,7 @@ class Site:
     Attributes:
         base: path of the public URL, "" or ``/…`` without a slash at its end.
         audit_deadline: as people say it.
+        services: name and title of those that one can sign in with.
     """
 
     base: str
@@ -42,6 +43,7 @@ class Site:
     naan: str
     vkey: str
     audit_deadline: str
+    services: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def site_of(registrar: Registrar) -> Site:
         naan=settings.naan,
         vkey=str(registrar.vkey),
         audit_deadline=_seconds(settings.audit_deadline_s),
+        services=tuple((p.name, p.label) for p in settings.oidc),
     )
 
 

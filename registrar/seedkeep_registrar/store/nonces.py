@@ -15,8 +15,21 @@ def use(connection: Connection, signed: Signed) -> None:
     Raises:
         Unauthenticated: it was used before.
     """
+    use_once(connection, str(signed.key), signed.nonce, signed.expires)
+
+
+def use_once(connection: Connection, key: str, nonce: str, expires: float) -> None:
+    """Remember something that counts once.
+
+    Args:
+        key: whose it is, or what kind of thing.
+        expires: when it counts no more anyway, Unix seconds.
+
+    Raises:
+        Unauthenticated: it was used before.
+    """
     try:
-        values = {"key": str(signed.key), "nonce": signed.nonce, "expires": signed.expires}
+        values = {"key": key, "nonce": nonce, "expires": expires}
         connection.execute(insert(nonces), values)
     except IntegrityError as error:
         raise Unauthenticated(
