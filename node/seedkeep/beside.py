@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import Error
-from seedkeep.registrar_messages import Record
+from seedkeep.record_document import Record
 
 _MOST_BYTES = 64 * 1024
 

@@ -18,8 +18,8 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import Error
 from seedkeep.core.identifiers import DIGESTS, Identifier, Kind
 from seedkeep.core.notes import Verifier
+from seedkeep.record_document import Record, may_be
 from seedkeep.registrar_http import MAX_JSON_BYTES
-from seedkeep.registrar_messages import Record, may_be
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
 from seedkeep.core.statements import Attestation, Removal
+from seedkeep.message_fields import utc
+from seedkeep.record_document import Record
 from seedkeep.registrar_http import ATTEMPTS, Transport
 from seedkeep.registrar_messages import (
     Heartbeat,
@@ -44,12 +46,10 @@ from seedkeep.registrar_messages import (
     Match,
     NodeProfile,
     Queued,
-    Record,
     RegistrarInfo,
     Report,
     audit_id,
     leaf_at,
-    utc,
 )
 
 MAX_WAIT_S = 60.0

@@ -1,116 +1,23 @@
 """What a registrar says, checked and typed; what a node says to it, as JSON. See ``docs/protocol.md``.
 
 Everything read here comes from outside: a field that is missing, of the wrong type or out of range raises
-InvalidInput and names the field.
+InvalidInput and names the field. Records are in :mod:`seedkeep.record_document`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
-from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt
 from seedkeep.core.errors import InvalidInput, UsageError, VerificationFailed
-from seedkeep.core.events import Event
-from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, mint_ark
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
-from seedkeep.core.record import Dataset, Receipt, RecordBody, check_web_seed
+from seedkeep.message_fields import HEX64, Fields, http_url, is_url, usable_tracker
 
-T = TypeVar("T")
-_HEX64 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_ARK_VALUE = re.compile(r"ark:/([0-9bcdfghjkmnpqrstvwxz]{5,9})/[0-9bcdfghjkmnpqrstvwxz]{3,40}")
-_TRACKER = ("http", "https", "udp", "ws", "wss")
-
-
-def when(text: str) -> float:
-    """Unix seconds of a UTC time like ``2026-01-31T12:00:00Z``.
-
-    Raises:
-        InvalidInput: it is not one.
-    """
-    try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
-    except ValueError as error:
-        raise InvalidInput(f"{text[:40]!r} is not a time like 2026-01-31T12:00:00Z") from error
-    return moment.replace(tzinfo=UTC).timestamp()
-
-
-def utc(seconds: float) -> str:
-    """Unix seconds as ``2026-01-31T12:00:00Z``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class _Fields:
-    """Typed access to a JSON object from outside."""
-
-    def __init__(self, value: Any, what: str) -> None:
-        if not isinstance(value, Mapping):
-            raise InvalidInput(f"{what} is not a JSON object")
-        self._value = value
-        self._what = what
-
-    def _bad(self, name: str) -> InvalidInput:
-        return InvalidInput(f"{self._what} has a bad or missing field {name!r}")
-
-    def text(self, name: str, *, limit: int = 2000, default: str | None = None) -> str:
-        value = self._value.get(name, default)
-        if not isinstance(value, str) or len(value) > limit:
-            raise self._bad(name)
-        return value
-
-    def hex64(self, name: str) -> str:
-        value = self.text(name)
-        if not _HEX64.fullmatch(value):
-            raise self._bad(name)
-        return value
-
-    def count(self, name: str, *, default: int | None = None) -> int:
-        value = self._value.get(name, default)
-        if type(value) is not int or not 0 <= value < 2**53:
-            raise self._bad(name)
-        return value
-
-    def seconds(self, name: str) -> float:
-        value = self._value.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            raise self._bad(name)
-        return float(value)
-
-    def object(self, name: str) -> Mapping[str, Any]:
-        value = self._value.get(name)
-        if not isinstance(value, Mapping):
-            raise self._bad(name)
-        return value
-
-    def time(self, name: str) -> float:
-        return when(self.text(name, limit=40))
-
-    def items(self, name: str, read: Callable[[Any], T], *, most: int = 200_000) -> tuple[T, ...]:
-        value = self._value.get(name, [])
-        if not isinstance(value, list) or len(value) > most:
-            raise self._bad(name)
-        return tuple(read(item) for item in value)
-
-
-def _hex(value: Any) -> str:
-    if not isinstance(value, str) or not _HEX64.fullmatch(value):
-        raise InvalidInput("a list of content ids has an entry that is none")
-    return value
-
-
-def http_url(value: Any) -> str:
-    """A plain http(s) URL without password, or InvalidInput."""
-    if not is_url(value, ("http", "https")):
-        raise InvalidInput(f"{str(value)[:120]!r} is not an http(s) URL")
-    return str(value)
 
 
 def _origin(public_url: str) -> str:
@@ -120,30 +27,10 @@ def _origin(public_url: str) -> str:
         raise InvalidInput(error.what) from error
 
 
-def is_url(value: Any, schemes: tuple[str, ...]) -> bool:
-    """Whether it is an absolute URL of one of these schemes that can be handed to others."""
-    if not isinstance(value, str) or len(value) > 2000 or not value.isascii() or not value.isprintable():
-        return False
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in schemes and bool(parts.hostname) and parts.username is None and " " not in value
-
-
-def usable_web_seed(value: Any) -> bool:
-    """Whether it is an http(s) web seed."""
-    try:
-        check_web_seed(value if isinstance(value, str) else "")
-    except InvalidInput:
-        return False
-    return str(value).startswith(("http://", "https://"))
-
-
-def usable_tracker(value: Any) -> bool:
-    """Whether it is a tracker's announce URL."""
-    return is_url(value, _TRACKER)
+def _hex(value: Any) -> str:
+    if not isinstance(value, str) or not HEX64.fullmatch(value):
+        raise InvalidInput("a list of content ids has an entry that is none")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +56,7 @@ class RegistrarInfo:
             InvalidInput: a field is missing or malformed.
             VerificationFailed: the key is not under the origin it claims.
         """
-        f = _Fields(value, "the registrar's description of itself")
+        f = Fields(value, "the registrar's description of itself")
         vkey, origin = Verifier.parse(f.text("vkey")), f.text("origin", limit=500)
         public_url = http_url(f.text("public_url")).rstrip("/")
         # Requests are signed for the public URL: were it another registrar's, that one would take them.
@@ -194,22 +81,6 @@ class RegistrarInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
-    """How many copies of a dataset there are, by what is known of them."""
-
-    wanted: int
-    complete: int
-    audited: int
-    fetching: int
-
-    @classmethod
-    def parse(cls, value: Any) -> Copies:
-        """Raises InvalidInput."""
-        f = _Fields(value, "a record's copies")
-        return cls(f.count("wanted"), f.count("complete"), f.count("audited"), f.count("fetching"))
-
-
-@dataclass(frozen=True, slots=True)
 class Queued:
     """A dataset that a curator has to approve before there is a record of it.
 
@@ -227,119 +98,9 @@ class Queued:
         Raises:
             InvalidInput: it is malformed.
         """
-        fields = _Fields(document, "a submission")
+        fields = Fields(document, "a submission")
         page = fields.text("page", default="")
         return cls(fields.hex64("rid"), page if is_url(page, ("http", "https")) else "")
-
-
-def may_be(document: Mapping[str, Any], name: Identifier) -> bool:
-    """Whether a record document may be the one that ``name`` means; digests of files may mean any."""
-    if name.kind in DIGESTS or name.bare:
-        return True
-    if name.kind is Kind.DOI:
-        metadata = document.get("metadata")
-        dois = metadata.get("dois") if isinstance(metadata, dict) else None
-        return isinstance(dois, list) and name.value in dois
-    if name.kind is Kind.LSID:
-        return str(document.get("ark")).rpartition("/")[2] == name.value.rpartition(":")[2]
-    mine = str(document.get(name.kind.value))
-    return (mine.removeprefix("ark:/") if name.kind is Kind.ARK else mine) == name.value
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record whose event, body and receipt were verified; ``document`` is the whole answer.
-
-    What a registrar merely tells about the dataset (copies, trackers, web seeds) is in ``document`` and
-    typed by the properties; it is not signed by anybody.
-    """
-
-    document: Mapping[str, Any]
-    event: Event
-    body: RecordBody
-    receipt: Receipt
-    note: str
-    ark: str
-
-    @property
-    def rid(self) -> str:
-        """Hash of the first event, 64 hex."""
-        return self.event.record_id
-
-    @property
-    def dataset(self) -> Dataset:
-        """What was shared."""
-        return self.body.dataset
-
-    @property
-    def content_id(self) -> str:
-        """The v2 info-hash, 64 hex."""
-        return self.body.dataset.content_id
-
-    @property
-    def copies(self) -> Copies:
-        """Copies as the registrar counts them; raises InvalidInput."""
-        return Copies.parse(self.document.get("copies"))
-
-    @property
-    def trackers(self) -> tuple[str, ...]:
-        """Announce URLs; malformed ones are left out."""
-        return self._urls("trackers", usable_tracker)
-
-    @property
-    def web_seeds(self) -> tuple[str, ...]:
-        """http(s) web seeds a client can use; malformed ones are left out."""
-        return self._urls("web_seeds", usable_web_seed)
-
-    def text(self, name: str) -> str:
-        """A text of the document such as ``magnet`` or ``landing_page``, or ""."""
-        value = self.document.get(name)
-        return value if isinstance(value, str) and value.isprintable() else ""
-
-    def _urls(self, name: str, good: Callable[[Any], bool]) -> tuple[str, ...]:
-        told = self.document.get(name)
-        return tuple(dict.fromkeys(u for u in told[:100] if good(u))) if isinstance(told, list) else ()
-
-    @classmethod
-    def parse(cls, document: Any, registrar: Verifier) -> Record:
-        """Verify a record document.
-
-        Args:
-            registrar: the key that must have signed the receipt.
-
-        Raises:
-            InvalidInput: it is malformed.
-            VerificationFailed: a signature, digest or name does not hold.
-        """
-        f = _Fields(document, "a record")
-        event, note = Event.parse(f.object("event")), f.text("receipt", limit=10_000)
-        event.verify()
-        event.check_body(jcs.dumps(f.object("body")))
-        body = RecordBody.parse(f.object("body"))
-        receipt = Receipt.open(note, registrar)
-        receipt.check(event)
-        if receipt.origin != registrar.name or event.home != registrar.name or event.type != "record":
-            raise VerificationFailed(f"record {event.record_id[:12]}… was not made for {registrar.name}")
-        ark = f.text("ark", limit=80)
-        found = _ARK_VALUE.fullmatch(ark)
-        if not found or ark != f"ark:/{mint_ark(found[1], event.record_id)}":
-            raise VerificationFailed(f"{ark!r} is not the ARK of record {event.record_id[:12]}…")
-        told = (f.text("rid"), f.text("content_id"), f.text("infohash_v1"), f.text("name"))
-        dataset = body.dataset
-        if told != (event.record_id, dataset.content_id, dataset.infohash_v1, dataset.name):
-            raise VerificationFailed(f"the document of record {event.record_id[:12]}… contradicts its body")
-        return cls(dict(document), event, body, receipt, note, ark)
-
-    def check_name(self, name: Identifier) -> None:
-        """Check that this is the record asked for; names of single files are the manifest's business.
-
-        Raises:
-            VerificationFailed: the registrar answered with another record.
-        """
-        if not may_be(self.document, name):
-            raise VerificationFailed(
-                f"asked for {name}, the registrar answered with {self.ark}, which is another dataset"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +116,7 @@ class Match:
     @classmethod
     def parse(cls, value: Any) -> Match:
         """Raises InvalidInput."""
-        f = _Fields(value, "a match")
+        f = Fields(value, "a match")
         path = f.text("path", limit=5000, default="") if value.get("path") else ""
         if path:
             check_path(path)
@@ -426,7 +187,7 @@ class Offer:
     @classmethod
     def parse(cls, value: Any) -> Offer:
         """Raises InvalidInput."""
-        f = _Fields(value, "an offer")
+        f = Fields(value, "an offer")
         return cls(f.hex64("content_id"), f.hex64("rid"), f.count("bytes"), f.count("files"))
 
 
@@ -441,7 +202,7 @@ class Lease:
     @classmethod
     def parse(cls, value: Any) -> Lease:
         """Raises InvalidInput."""
-        f = _Fields(value, "a lease")
+        f = Fields(value, "a lease")
         return cls(f.hex64("content_id"), f.time("expires"), f.text("rid", limit=64, default=""))
 
 
@@ -458,7 +219,7 @@ class Challenge:
     @classmethod
     def parse(cls, value: Any) -> Challenge:
         """Raises InvalidInput."""
-        f = _Fields(value, "an audit")
+        f = Fields(value, "an audit")
         try:
             nonce = bytes.fromhex(f.text("nonce", limit=200))
         except ValueError as error:
@@ -482,7 +243,7 @@ class Heartbeat:
     @classmethod
     def parse(cls, value: Any) -> Heartbeat:
         """Raises InvalidInput."""
-        f = _Fields(value, "the answer to a heartbeat")
+        f = Fields(value, "the answer to a heartbeat")
         return cls(
             now=f.time("now"),
             taint_head=f.text("taint_head", limit=64 * 1024),

@@ -29,10 +29,11 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import Metainfo, check_layers, info_v1, infohash_v1_of, read_metainfo
 from seedkeep.core.near_names import typed_ark
 from seedkeep.core.paths import printable
+from seedkeep.message_fields import usable_tracker, usable_web_seed
 from seedkeep.record_cache import RecordCache, Saved
+from seedkeep.record_document import Record
 from seedkeep.registrar_client import RegistrarClient, check_manifest
 from seedkeep.registrar_http import TaintedRecord, normal_url
-from seedkeep.registrar_messages import Record, usable_tracker, usable_web_seed
 
 MAX_TORRENT_BYTES = 10_000_000
 _MOST_REGISTRARS = 40

@@ -38,8 +38,10 @@ from seedkeep.core.paths import is_utf8
 from seedkeep.core.record import Dataset, RecordBody, check_web_seed
 from seedkeep.engine.model import Engine, EngineSettings, TorrentSpec
 from seedkeep.ingest.run import Ingested, Progress, ingest
+from seedkeep.message_fields import utc
+from seedkeep.record_document import Copies, Record
 from seedkeep.registrar_client import RegistrarClient
-from seedkeep.registrar_messages import Copies, Queued, Record, utc
+from seedkeep.registrar_messages import Queued
 from seedkeep.webseeds.probe import probe
 from seedkeep.webseeds.upload import UploadProgress, upload
 

@@ -32,19 +32,11 @@ from seedkeep.core.events import sign_event
 from seedkeep.core.httpsig import Unauthenticated
 from seedkeep.core.notes import Verifier
 from seedkeep.known import KnownRegistrars
+from seedkeep.message_fields import utc
+from seedkeep.record_document import Copies, Record
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.registrar_http import TaintedRecord, normal_url
-from seedkeep.registrar_messages import (
-    Challenge,
-    ClaimReport,
-    Copies,
-    Heartbeat,
-    NodeProfile,
-    Record,
-    RegistrarInfo,
-    Report,
-    utc,
-)
+from seedkeep.registrar_messages import Challenge, ClaimReport, Heartbeat, NodeProfile, RegistrarInfo, Report
 from tests.support.registrar import RegistrarUnderTest, new_key, shareable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

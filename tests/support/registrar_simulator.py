@@ -28,17 +28,9 @@ from seedkeep.core.record import CHAIN_START, Receipt, RecordBody, leaf_hash, ne
 from seedkeep.core.record import Dataset as RecordedDataset
 from seedkeep.core.statements import Attestation, Removal
 from seedkeep.core.taint import Entry, Head, Subject, encode_list
-from seedkeep.registrar_messages import (
-    Challenge,
-    Heartbeat,
-    Lease,
-    NodeProfile,
-    Offer,
-    Record,
-    RegistrarInfo,
-    Report,
-    utc,
-)
+from seedkeep.message_fields import utc
+from seedkeep.record_document import Record
+from seedkeep.registrar_messages import Challenge, Heartbeat, Lease, NodeProfile, Offer, RegistrarInfo, Report
 from tests.support.datasets import Dataset, all_leaves
 
 LEASE_S = 3600.0

@@ -15,8 +15,8 @@ from seedkeep.cli.running import json_option, registrar_option, run
 from seedkeep.core.errors import NotFound
 from seedkeep.core.events import sign_event, sign_second
 from seedkeep.core.taint import CATEGORIES, LiftBody, Subject, SubjectKind, TaintBody
+from seedkeep.message_fields import utc
 from seedkeep.registrar_http import TaintedRecord, one_line
-from seedkeep.registrar_messages import utc
 
 
 @click.group()

@@ -16,8 +16,8 @@ from seedkeep.demo.disk import Source
 from seedkeep.demo.processes import Child, Home
 from seedkeep.demo.stage import POLL_SECONDS, Stage
 from seedkeep.demo.steps import DemoResult, DemoStep, Reporter
+from seedkeep.record_document import Record
 from seedkeep.registrar_client import RegistrarClient
-from seedkeep.registrar_messages import Record
 
 #: what is shown without a path: the genome of phage lambda
 SAMPLE = Path(__file__).parent.parent / "sample" / "lambda-phage"

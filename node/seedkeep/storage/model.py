@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from seedkeep.core.audit import LeafAt, Opening
 from seedkeep.core.manifest import Manifest
-from seedkeep.registrar_messages import Heartbeat, Lease, NodeProfile, Record, RegistrarInfo, Report
+from seedkeep.record_document import Record
+from seedkeep.registrar_messages import Heartbeat, Lease, NodeProfile, RegistrarInfo, Report
 
 
 class Phase(StrEnum):

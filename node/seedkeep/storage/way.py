@@ -17,7 +17,7 @@ from seedkeep.core.errors import Error, NoSpace, NotFound, Tainted, Unreachable,
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.engine.model import TorrentSpec
-from seedkeep.registrar_messages import Record
+from seedkeep.record_document import Record
 from seedkeep.storage.checking import check_whole, copy_files, sizes_are_right
 from seedkeep.storage.documents import Papers
 from seedkeep.storage.layout import write_durably
