@@ -1,6 +1,8 @@
 #!/bin/sh
 # Runs opentracker for what a registrar serves: Debian's build answers only for what its whitelist names, and this
 # keeps the whitelist equal to the registrar's untainted records (their v1 and truncated v2 info-hashes).
+# For an opentracker on a machine of its own; beside the registrar, its settings opentracker_whitelist and
+# opentracker_pid_file do the same at once.
 #
 # Environment: REGISTRAR   its URL
 #              SECONDS_BETWEEN   looks at the registrar, 10 by default; a taint is obeyed within that time

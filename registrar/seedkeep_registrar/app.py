@@ -38,6 +38,7 @@ from seedkeep_registrar.pages import account, oidc, people, sign_in
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
+from seedkeep_registrar.tracker import whitelist
 from seedkeep_registrar.web_seeds import routes as web_seeds
 
 _ROUTES = (
@@ -62,6 +63,9 @@ _ROUTES = (
     people,
 )
 
+#: outside the native interface; each adds its routes, and what starts and stops with the application
+_PARTS = (operations, openapi, account_keys, oidc, search, tracker, whitelist, web_seeds, pages, announce)
+
 
 def make_app(registrar: Registrar) -> web.Application:
     """The application of one running registrar.
@@ -74,6 +78,6 @@ def make_app(registrar: Registrar) -> web.Application:
     app[torrents.BUILT] = Built()
     for module in _ROUTES:
         app.add_routes(module.routes)
-    for part in (operations, openapi, account_keys, oidc, search, tracker, web_seeds, pages, announce):
+    for part in _PARTS:
         part.setup(app)
     return app

@@ -74,6 +74,12 @@ class Settings:
     )
     trackers: tuple[str, ...] = setting((), "announce URLs of further trackers, put into torrents")
     builtin_tracker: bool = setting(True, "run the HTTP tracker at /announce")
+    opentracker_whitelist: str = setting(
+        "", "file of info-hashes that is kept for an opentracker on this machine (its option -w)"
+    )
+    opentracker_pid_file: str = setting(
+        "", "file with that opentracker's process id; it is told by SIGHUP to read the whitelist again"
+    )
     tracker_interval_s: float = setting(1800, "how often clients should announce", unit="seconds")
     peers: tuple[str, ...] = setting((), "URLs of other registrars that clients are told about")
     registration: str = setting(

@@ -92,6 +92,43 @@ def by_infohash(connection: Connection, info_hash: bytes) -> Tracked | None:
     return Tracked(rows.content_id, True, rows.servable) if rows else None
 
 
+def shared_infohashes(connection: Connection, after: str, limit: int) -> tuple[list[str], str]:
+    """Info-hashes that trackers may serve (40 hex digits, see :func:`by_infohash`), some at a time.
+
+    Args:
+        after: what the last call returned, "" at first.
+        limit: datasets looked at.
+
+    Returns:
+        The info-hashes, and where to go on; "" at the end.
+    """
+    some = list(
+        connection.execute(
+            select(datasets.c.content_id, datasets.c.short_id)
+            .where(datasets.c.servable.is_(True), datasets.c.content_id > after)
+            .order_by(datasets.c.content_id)
+            .limit(limit)
+        )
+    )
+    if not some:
+        return [], ""
+    first, last = some[0].content_id, some[-1].content_id
+    claimed = (
+        select(records.c.infohash_v1)
+        .join(datasets, datasets.c.content_id == records.c.content_id)
+        .where(records.c.content_id.between(first, last), datasets.c.servable.is_(True))
+        .distinct()
+    )
+    companions = set(connection.execute(claimed).scalars())
+    refused = connection.execute(
+        select(records.c.infohash_v1)
+        .join(datasets, datasets.c.content_id == records.c.content_id)
+        .where(datasets.c.servable.is_(False), records.c.infohash_v1.in_(claimed))
+    ).scalars()
+    found = [row.short_id for row in some] + sorted(companions.difference(refused))
+    return found, last if len(some) == limit else ""
+
+
 def put(connection: Connection, dataset: Dataset) -> bool:
     """Insert a dataset; one that is there already keeps the larger wish for copies. True when it is new."""
     known = by_content_id(connection, dataset.content_id)
