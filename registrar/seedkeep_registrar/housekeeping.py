@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
-from seedkeep_registrar.store import audits, claims, files, nonces, records, submissions
+from seedkeep_registrar.store import audits, claims, files, idempotency, nonces, records, submissions
 
 _LOG = logging.getLogger(__name__)
 _HOUR = 3600.0
@@ -104,6 +104,7 @@ class Housekeeping:
         registrar = self._registrar
         now = registrar.clock()
         await registrar.db.write(nonces.purge, now)
+        await registrar.db.write(idempotency.purge, now)
         await registrar.db.write(audits.purge, now - _AUDITS_KEPT_S)
         before = now - registrar.settings.orphan_s
         while await registrar.db.write(files.drop_orphans, before):

@@ -24,6 +24,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "refused": (403, "refused"),
     "not_found": (404, "not_found"),
     "conflict": (409, "conflict"),
+    "key_reused": (422, "key_reused"),
     "withdrawn": (410, "withdrawn"),
     "precondition_failed": (412, "precondition_failed"),
     "too_large": (413, "too_large"),

@@ -80,7 +80,7 @@ class Principal:
 
 ANONYMOUS = Principal(Role.VISITOR, None, "", "anonymous", frozenset())
 _PRINCIPAL = web.RequestKey("principal", Principal)
-_BODY = web.RequestKey("signed_body", bytes)
+_BODY = web.RequestKey("body", bytes)
 _SESSION = web.RequestKey("session", Session)
 
 
@@ -232,14 +232,16 @@ def page_principal(request: web.Request) -> Principal:
 
 
 async def body_of(request: web.Request, limit: int = MAX_BODY) -> bytes:
-    """The body; of a signed request the one that was signed.
+    """The body, read once and then remembered; of a signed request the one that was signed.
 
     Raises:
         TooLarge: it is over ``limit`` bytes.
         InvalidInput: it is compressed.
     """
     body: bytes | None = request.get(_BODY)
-    return await auth.read_body(request, limit) if body is None else body
+    if body is None:
+        body = request[_BODY] = await auth.read_body(request, limit)
+    return body
 
 
 async def json_of(request: web.Request, limit: int = MAX_BODY) -> Mapping[str, Any]:

@@ -179,6 +179,7 @@ async def list_accounts(request: web.Request) -> web.Response:
     body=NewAccountBody,
     security=PERSON,
     scope="operate",
+    repeatable=True,
 )
 async def add_account(request: web.Request) -> web.Response:
     """For operators: somebody may sign in with this address, also where sign-up is closed."""

@@ -88,6 +88,7 @@ async def list_groups(request: web.Request) -> web.Response:
     body=GroupBody,
     security=PERSON,
     scope="operate",
+    repeatable=True,
 )
 async def make_group(request: web.Request) -> web.Response:
     """For operators."""

@@ -58,6 +58,7 @@ class RecordPage(TypedDict):
     body=SignedEvent,
     security=SIGNED,
     links=_FROM_RECORD,
+    repeatable=True,
 )
 async def post_event(request: web.Request) -> web.Response:
     """Take a record, revision or withdrawal: 201 with the record document, 200 when the event is there

@@ -250,6 +250,7 @@ async def patch_metadata(request: web.Request) -> web.Response:
     body=WithdrawalRequest,
     security=PERSON,
     scope="edit",
+    repeatable=True,
 )
 async def withdraw(request: web.Request) -> web.Response:
     """The data is not offered here any more, for good; what was said of it stays. For stewards and curators.

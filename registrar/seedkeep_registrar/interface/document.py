@@ -51,13 +51,18 @@ _SECURITY_SCHEMES = {
 }
 
 
-_PARAMETERS = {
-    "IfNoneMatch": {
-        "name": "If-None-Match",
-        "in": "header",
-        "description": "ETags of what you have; 304 when one of them is the newest.",
-        "schema": {"type": "string"},
-    },
+_TAG_PARAMETER = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags of what you have; 304 when one of them is the newest.",
+    "schema": {"type": "string"},
+}
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A new text for each request; sent again with the same one within a day, the request "
+    "is answered as the first time and makes nothing twice.",
+    "schema": {"type": "string", "pattern": "^[!#-\\[\\]-~]{1,200}$", "maxLength": 200},
 }
 _HEADERS = {
     "ETag": {"description": "Changes with the document.", "schema": {"type": "string"}},
@@ -120,7 +125,7 @@ def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[i
         "paths": paths,
         "components": {
             "schemas": components,
-            "parameters": _PARAMETERS,
+            "parameters": {"IfNoneMatch": _TAG_PARAMETER, "IdempotencyKey": _KEY_PARAMETER},
             "headers": _HEADERS,
             "securitySchemes": _SECURITY_SCHEMES,
         },
@@ -151,6 +156,8 @@ def _answers(method: str, one: Operation, problem_shapes: Mapping[int, Any]) -> 
         usual |= {401, 403}
     if one.body is not None:
         usual |= {408, 413}
+    if one.repeatable:
+        usual |= {409, 422}
     found = {status: problem_shapes.get(status, Problem) for status in (*one.problems, *usual)}
     unchanged = {304: None} if _is_conditional(method, one) else {}
     return dict(sorted({**found, **unchanged, **one.answers}.items()))
@@ -201,6 +208,8 @@ def _operation(
     }
     if _is_conditional(method, one):
         document["parameters"].append({"$ref": "#/components/parameters/IfNoneMatch"})
+    if one.repeatable:
+        document["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
     if one.body is not None:
         document["requestBody"] = {"required": True, "content": _media(one.body, 0, by_shape)}
     document["security"] = [{way: [one.scope] if way == TOKEN and one.scope else []} for way in one.security]

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from seedkeep_registrar.interface.document import PREFIXES
+from seedkeep_registrar.interface.idempotency import HEADER, once
 from seedkeep_registrar.interface.operation import operation_of, take_query
 
 
@@ -30,6 +31,8 @@ async def manners(request: web.Request, handler: Handler) -> web.StreamResponse:
     described = operation_of(request.match_info.handler)
     if described is not None:
         take_query(request, described)
+    if described is not None and described.repeatable and HEADER in request.headers:
+        return await once(request, handler)
     answer = await handler(request)
     if request.method in ("GET", "HEAD") and answer.status == 200:
         private = described is not None and bool(described.security)

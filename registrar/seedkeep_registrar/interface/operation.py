@@ -89,6 +89,7 @@ class Operation:
     security: tuple[str, ...]
     scope: str
     links: Mapping[str, Link] = field(default_factory=dict)
+    repeatable: bool = False
     also: tuple[Content, ...] = ()
 
 
@@ -108,6 +109,7 @@ def operation(
     security: tuple[str, ...] = ANYBODY,
     scope: str = "",
     links: Mapping[str, Link] | None = None,
+    repeatable: bool = False,
     also: tuple[Content, ...] = (),
 ) -> Callable[[Handler], Handler]:
     """Describe a handler.
@@ -125,6 +127,8 @@ def operation(
         security: the ways to say who asks that are taken: ``ANYBODY``, ``SIGNED`` or ``PERSON``.
         scope: what a token must be good for.
         links: from the successful answer to other operations.
+        repeatable: it makes something, and takes an ``Idempotency-Key`` so that it can be sent again. Not for
+            answers that hold a secret, as they are kept for a day.
         also: further media types in which the answers with status 200 and 410 are given.
     """
 
@@ -143,6 +147,7 @@ def operation(
             security,
             scope,
             links or {},
+            repeatable,
             also,
         )
         return handler
