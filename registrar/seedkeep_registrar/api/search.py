@@ -15,10 +15,9 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Count, Next
 from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
 from seedkeep_registrar.recent import Recent
-from seedkeep_registrar.search.find import Asked, Found, count_copies, find
+from seedkeep_registrar.search.find import FILTERS, Asked, Found, count_copies, find
 
 routes = web.RouteTableDef()
-FACETS = ("subject", "creator", "year", "license", "copies", "size")
 _COPIES_KNOWN_S = 60.0
 _COPIES: web.AppKey[Recent[None, dict[str, int]]] = web.AppKey("copies", Recent)
 
@@ -95,7 +94,7 @@ async def search_records(request: web.Request) -> web.Response:
     query = query_of(request, SearchQuery)
     asked = Asked(
         text=query.q,
-        filters={name: tuple(getattr(query, name)) for name in FACETS},
+        filters={name: tuple(getattr(query, name)) for name in FILTERS},
         sort=query.sort,
         cursor=query.cursor,
         limit=query.limit,
@@ -136,7 +135,7 @@ def _document(registrar: Registrar, found: Found, facets: Mapping[str, Any] | No
         "counted": found.counted,
         "facets": None
         if facets is None
-        else {name: [{"value": value, "count": count} for value, count in facets[name]] for name in FACETS},
+        else {name: [{"value": value, "count": count} for value, count in facets[name]] for name in FILTERS},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import short_document
 from seedkeep_registrar.pages import dataset
 from seedkeep_registrar.pages.errors import pages_for_browsers
+from seedkeep_registrar.pages.forms import see
 from seedkeep_registrar.pages.render import HEADERS, STATIC, show
 from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.recent import Recent
@@ -65,8 +67,8 @@ async def _find(request: web.Request) -> web.Response:
     asked = request.query.get("id", "")
     try:
         matches = await matches_of(registrar, asked)
-    except UsageError as error:
-        raise NotFound(error.what, hint=error.hint) from error
+    except UsageError:  # it is no name: words to search for
+        return see(request, f"/search?{urlencode({'q': asked})}")
     pages = [{**m, "landing_page": f"{registrar.public_url}/{m['ark']}"} for m in matches]
     if len(pages) == 1:
         return web.Response(status=303, headers={"Location": pages[0]["landing_page"]})

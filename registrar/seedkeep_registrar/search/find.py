@@ -40,6 +40,8 @@ _SHOWN = {
     "license": Facet.LICENSE,
     "size": Facet.SIZE,
 }
+#: what results can be narrowed by
+FILTERS = ("subject", "creator", "year", "license", "copies", "size")
 #: of these a dataset may have several values, so naming two asks for both
 _SEVERAL = ("subject", "creator")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -115,7 +117,7 @@ def find(connection: Connection, asked: Asked) -> Found:
         more = len(positions) > asked.limit
         positions = positions[: asked.limit]
         following = Below(positions[-1]) if more else None
-    results = _results(connection, positions)
+    results = results_of(connection, positions)
     after = encode(following) if following else ""
     if cursor is not None:
         return Found(results, after, None, False, None, None)
@@ -275,8 +277,8 @@ def _values(connection: Connection, codes: Iterable[int]) -> dict[int, str]:
     return {code_of(row.facet, row.id): row.value for row in rows}
 
 
-def _results(connection: Connection, positions: Sequence[int]) -> tuple[Result, ...]:
-    """The records at these positions, in this order."""
+def results_of(connection: Connection, positions: Sequence[int]) -> tuple[Result, ...]:
+    """The records at these positions, in this order; they are in the index."""
     which = select(record_rows.c.rid).where(record_rows.c.position.in_(positions))
     found = {record.position: record for record in records.in_order(connection, which)}
     rows = connection.execute(
@@ -298,3 +300,21 @@ def _results(connection: Connection, positions: Sequence[int]) -> tuple[Result, 
             year="".join(of[Facet.YEAR][:1]),
         )
     return tuple(described[position] for position in positions)
+
+
+def with_subject(connection: Connection, subject: str, *, before: int, limit: int) -> list[Record]:
+    """Records that have a subject, newest first, those at lower positions than ``before``."""
+    terms = Terms(parse(""), _codes(connection, {"subject": (subject,)}))
+    positions = _newest(connection, terms, before, limit)
+    which = select(record_rows.c.rid).where(record_rows.c.position.in_(positions))
+    return records.in_order(connection, which)[::-1]
+
+
+def count_with_subject(connection: Connection, subject: str) -> int:
+    """How many records have a subject."""
+    found = connection.execute(
+        select(search_values.c.count).where(
+            search_values.c.facet == int(Facet.SUBJECT), search_values.c.value == subject
+        )
+    ).scalar_one_or_none()
+    return int(found or 0)
