@@ -13,6 +13,7 @@ from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
 from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.httpsig import WINDOW_S, Signed
 from seedkeep.core.identifiers import mint_ark
+from seedkeep.core.licenses import check_license
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
 from seedkeep.core.taint import Subject, SubjectKind
@@ -100,6 +101,18 @@ def check_created(registrar: Registrar, event: Event) -> None:
         raise Refused("the event was signed more than a week ago", hint="Sign it anew.")
 
 
+def check_terms(body: RecordBody) -> None:
+    """
+    Raises:
+        InvalidInput: the licence is none that SPDX knows, or is not written as SPDX does.
+    """
+    printed = check_license(body.license)
+    if printed != body.license:
+        raise InvalidInput(
+            f"the licence {body.license} is not written as SPDX does", hint=f"Write {printed}."
+        )
+
+
 def check_member(registrar: Registrar, principal: Principal) -> None:
     """
     Raises:
@@ -130,6 +143,7 @@ async def register(registrar: Registrar, principal: Principal, given: SignedEven
     if recorded is not None:
         return recorded, False
     check_created(registrar, given.event)
+    check_terms(body)
     check_member(registrar, principal)
     return await make_record(registrar, given, body)
 

@@ -81,6 +81,7 @@ async def register_event(
     if recorded is not None:
         return recorded, False
     registration.check_created(registrar, given.event)
+    registration.check_terms(body)
     await registration.check_objects(registrar, body)
     submission = _submission(registrar, principal, given, body)
     return await _standing(registrar, await registrar.db.write(_queue, registrar, given, body, submission))

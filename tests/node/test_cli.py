@@ -114,6 +114,7 @@ def inside(home: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
         ["share"],
         ["share", "/no/such/place", "--dry-run"],
         ["share", "/etc/hostname", "--copies", "-1"],
+        ["whatis", "neither a path nor a name"],
         ["verify"],
         ["node", "up", "--pledge", "lots"],
         ["node", "up", "--pledge", "0"],
@@ -145,7 +146,19 @@ def test_a_misspelt_setting_names_the_nearest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "group",
-    [[], ["node"], ["taint"], ["key"], ["registrar"], ["share"], ["fetch"], ["info"], ["verify"], ["demo"]],
+    [
+        [],
+        ["node"],
+        ["taint"],
+        ["key"],
+        ["registrar"],
+        ["share"],
+        ["fetch"],
+        ["info"],
+        ["whatis"],
+        ["verify"],
+        ["demo"],
+    ],
 )
 def test_every_command_explains_itself(tmp_path: Path, group: list[str]) -> None:
     result = inside(tmp_path, *group, "--help")
@@ -155,7 +168,7 @@ def test_every_command_explains_itself(tmp_path: Path, group: list[str]) -> None
 
 def test_the_names_of_the_commands_are_the_promised_ones(tmp_path: Path) -> None:
     top = inside(tmp_path, "--help").stdout
-    for name in ("demo", "fetch", "info", "key", "node", "registrar", "share", "taint", "verify"):
+    for name in ("demo", "fetch", "info", "key", "node", "registrar", "share", "taint", "verify", "whatis"):
         assert f"\n  {name} " in top
     node = inside(tmp_path, "node", "--help").stdout
     for name in ("up", "status", "pause", "resume", "drain", "down", "ls"):

@@ -10,7 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from seedkeep.core import jcs
+from seedkeep.core.events import Event
 from seedkeep.core.metadata import Creator, Metadata
+from seedkeep.core.revision import RecordState, WithdrawalBody
 from seedkeep_registrar.exports.formats import FORMATS
 from tests.support.registrar import Answer, RegistrarUnderTest, shareable
 
@@ -162,6 +165,49 @@ async def test_the_links_of_the_page_lead_to_what_they_say(registrar: RegistrarU
     for target in (*context["describedby"], *context["item"]):
         found = await registrar.curator.get(target["href"].removeprefix(registrar.url))
         assert (found.status, found.headers["Content-Type"].partition(";")[0]) == (200, target["type"])
+
+
+async def test_of_a_withdrawn_record_every_description_stays(any_registrar: RegistrarUnderTest) -> None:
+    steward = any_registrar.person()
+    document = await steward.register(shareable(), metadata=METADATA)
+    rid, page = document["rid"], f"/{document['ark']}"
+    state = RecordState.begin(Event.parse(document["event"]), jcs.dumps(document["body"]))
+    reason = WithdrawalBody("consent was withdrawn").encode()
+    gone = await steward.submit(steward.event(reason, "withdrawal", after=state.head), reason)
+    assert gone.status == 201, gone
+    for made in FORMATS.values():
+        for path in (page, f"/api/v1/records/{rid}"):
+            answer = await get(any_registrar, f"{path}?format={made.name}", BROWSER)
+            assert answer.status == 410, (path, made.name)
+            assert answer.headers["Content-Type"].partition(";")[0] == made.media_type
+    described = json.loads((await get(any_registrar, page, "application/ld+json")).body)
+    assert described["creator"][0]["name"] == "Okafor, Ngozi"
+    assert "distribution" not in described
+    for accept, kind in ((BROWSER, "text/html"), ("application/json", "application/problem+json")):
+        answer = await get(any_registrar, page, accept)
+        assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (410, kind)
+
+
+async def test_of_a_tainted_record_nothing_is_given_in_any_form(registrar: RegistrarUnderTest) -> None:
+    rid, page = await registered(registrar)
+    assert (await registrar.curator.taint(f"record:{rid}")).status == 201
+    for made in FORMATS.values():
+        for path in (page, f"/api/v1/records/{rid}"):
+            answer = await get(registrar, f"{path}?format={made.name}")
+            assert (answer.status, answer.json["code"]) == (451, "tainted")
+
+
+async def test_a_licence_is_one_that_spdx_knows_and_every_form_says_it(registrar: RegistrarUnderTest) -> None:
+    sharer, what = registrar.person(), shareable()
+    await sharer.upload(what)
+    for wrong, hint in (("CC-BY", "Did you mean CC-BY-4.0?"), ("cc-by-4.0", "Write CC-BY-4.0.")):
+        body = what.body(license=wrong).encode()
+        answer = await sharer.submit(sharer.event(body), body)
+        assert (answer.status, answer.json["hint"]) == (400, hint)
+    document = await sharer.register(what, license="CC-BY-4.0 OR ODbL-1.0")
+    assert document["license"] == "CC-BY-4.0 OR ODbL-1.0"
+    described = json.loads((await get(registrar, f"/{document['ark']}", "application/ld+json")).body)
+    assert described["license"] == "CC-BY-4.0 OR ODbL-1.0"
 
 
 async def test_the_xml_forms_are_xml(registrar: RegistrarUnderTest) -> None:

@@ -28,7 +28,8 @@ MAX_WEB_SEEDS = 16
 MAX_COPIES = 100
 MAX_STEWARDS = 20
 _HEX = {40: re.compile(r"[0-9a-f]{40}"), 64: re.compile(r"[0-9a-f]{64}")}
-_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,64}")
+#: an SPDX identifier or expression; which ones a registrar takes is for :mod:`seedkeep.core.licenses`
+_LICENSE = re.compile(r"\(*[A-Za-z0-9.+:-]+\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9.+:-]+\)*)*")
 _BUCKET = re.compile(r"(s3|swift)://[A-Za-z0-9._-]{1,255}/(?:[^\x00-\x20?#\\]*/)?")
 
 
@@ -177,8 +178,8 @@ class RecordBody:
             stewards=parse_stewards(fields["stewards"]) if "stewards" in fields else (),
             editor=Editor.parse(fields["editor"]) if "editor" in fields else None,
         )
-        good = isinstance(body.license, str) and bool(_LICENSE.fullmatch(body.license))
-        _want(good, "license is not an SPDX identifier")
+        good = isinstance(body.license, str) and len(body.license) <= 64 and _LICENSE.fullmatch(body.license)
+        _want(bool(good), "license is not an SPDX identifier or expression")
         check_copies(body.copies)
         if "supersedes" in fields:
             _hex("supersedes", body.supersedes, 64)
