@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,15 +70,22 @@ class Mailbox(logging.Handler):
                 await self._came.wait()
 
 
-@pytest.fixture
-async def mailbox() -> AsyncIterator[Mailbox]:
-    """What is printed while the test runs."""
+@contextmanager
+def collecting() -> Iterator[Mailbox]:
+    """A mailbox for the time of the block; inside an event loop."""
     box = Mailbox()
     _LOGGER.addHandler(box)
     try:
         yield box
     finally:
         _LOGGER.removeHandler(box)
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    """What is printed while the test runs."""
+    with collecting() as box:
+        yield box
 
 
 @dataclass

@@ -12,6 +12,7 @@ from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.pages.forms import form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import site_of
+from seedkeep_registrar.settings import CLOSED
 from seedkeep_registrar.store import sessions
 
 routes = web.RouteTableDef()
@@ -22,7 +23,13 @@ async def _form(request: web.Request) -> web.Response:
     following = sign_in.safe_path(request.query.get("next", ""))
     if page_principal(request).account is not None:
         return web.Response(status=303, headers={"Location": following or _account(request)})
-    return show(request, "sign_in.html", next=following, email="", error="")
+    return _asking(request, following)
+
+
+def _asking(request: web.Request, following: str, email: str = "", error: str = "") -> web.Response:
+    closed = request.app[REGISTRAR].settings.sign_up == CLOSED
+    given = {"next": following, "email": email, "error": error, "closed": closed}
+    return show(request, "sign_in.html", status=400 if error else 200, **given)
 
 
 @routes.post("/sign-in")
@@ -32,9 +39,7 @@ async def _ask(request: web.Request) -> web.Response:
     try:
         email = sign_in.normal_email(typed)
     except InvalidInput as error:
-        return show(
-            request, "sign_in.html", status=400, next=following, email=typed[:254], error=error.diagnostics()
-        )
+        return _asking(request, following, typed[:254], error.diagnostics())
     held = await sign_in.ask(request.app[REGISTRAR], email, next=following)
     return show(request, "sign_in_code.html", email=email, held=held, error="")
 
