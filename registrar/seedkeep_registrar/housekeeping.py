@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
+from seedkeep_registrar import copy_history
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
 from seedkeep_registrar.store import audits, claims, files, idempotency, nonces, records, submissions
@@ -49,6 +50,7 @@ class Housekeeping:
             (min(60.0, settings.grace_s), self.slow_down),
             (settings.taint_head_s, registrar.taint_head.refresh),
             (min(_HOUR, settings.orphan_s), self.drop_rubbish),
+            (copy_history.EVERY_S, self.count_copies),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(every, self._leading(job))))
         self._tasks.append(asyncio.create_task(self._repeat(often, self.end_overdue)))
@@ -98,6 +100,10 @@ class Housekeeping:
         changed = await registrar.db.write(_end_overdue, registrar)
         if changed:
             registrar.wakeups.wake_all()
+
+    async def count_copies(self) -> None:
+        """Write down how many copies there are of what has gained or lost some."""
+        await copy_history.count_copies(self._registrar)
 
     async def drop_rubbish(self) -> None:
         """Forget old nonces and audits; drop objects and file rows that no record names."""

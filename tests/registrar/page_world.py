@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from seedkeep.core.events import Event
 from seedkeep.core.metadata import (
     ORGANIZATION,
     Affiliation,
@@ -25,6 +26,7 @@ from seedkeep.core.metadata import (
     Related,
     Subject,
 )
+from seedkeep.core.revision import WithdrawalBody
 from seedkeep_registrar.store import claims, copy_counts, records
 from seedkeep_registrar.store.copy_counts import Counts
 from tests.support.chromium import PHONE, WIDE, Tab
@@ -79,6 +81,8 @@ class World:
         hostile: every text that people write is :data:`HOSTILE`.
         bare: a single file, no metadata, no copy.
         tainted: withheld.
+        older, newer: two versions.
+        withdrawn: by its steward.
     """
 
     registrar: RegistrarUnderTest
@@ -87,11 +91,22 @@ class World:
     hostile: dict[str, Any]
     bare: dict[str, Any]
     tainted: dict[str, Any]
+    older: dict[str, Any]
+    newer: dict[str, Any]
+    withdrawn: dict[str, Any]
 
     @property
     def url(self) -> str:
         """The public URL."""
         return self.registrar.url
+
+
+class Site(Protocol):
+    """Whatever runs and has pages."""
+
+    @property
+    def url(self) -> str:
+        """The public URL."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +121,9 @@ class Shot:
     """
 
     name: str
-    path: Callable[[World], str]
+    path: Callable[[Any], str]
     status: int = 200
-    before: Callable[[World, Tab], Awaitable[None]] | None = None
+    before: Callable[[Any, Tab], Awaitable[None]] | None = None
     do: Callable[[Tab], Awaitable[None]] | None = None
 
 
@@ -142,7 +157,9 @@ async def _rich(running: RegistrarUnderTest, sharer: Person) -> dict[str, Any]:
         (HOSTILE[:100], HOSTILE[:100], "عمان", "downloading"),
     ):
         node = running.person()
-        await node.introduce(operator=operator, institution=institution, country=country, pledge=20 * 10**12)
+        told = {"operator": operator, "institution": institution, "country": country}
+        introduced = await node.introduce(pledge=20 * 10**12, **told)
+        assert introduced.status == 201, introduced
         await node.claim(record["content_id"])
         if how != "downloading":
             await node.attest(what)
@@ -187,7 +204,12 @@ async def _many(running: RegistrarUnderTest, sharer: Person) -> None:
 @asynccontextmanager
 async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """Run a registrar and fill it."""
-    given = {"name": "Open Genomes", "institution": "Example University Library", **settings}
+    given = {
+        "heartbeat_s": 600.0,
+        "name": "Open Genomes",
+        "institution": "Example University Library",
+        **settings,
+    }
     async with start_registrar(folder / "registrar", **given) as running:
         sharer = running.person()
         rich = await _rich(running, sharer)
@@ -216,10 +238,26 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
             ),
         )
         bare = await sharer.register(shareable("snowdrop.fa", {"snowdrop.fa": b"ACGT" * 5000}))
-        yield World(running, sharer, rich, hostile, bare, tainted)
+        older = await sharer.register(
+            shareable("tides-2024", {"a": b"2024", "b": b"b"}), metadata=Metadata(title="Tides of the Elbe")
+        )
+        newer = await sharer.register(
+            shareable("tides-2025", {"a": b"2025", "b": b"b"}),
+            metadata=Metadata(title="Tides of the Elbe", version="2025"),
+            supersedes=older["rid"],
+        )
+        withdrawn = await sharer.register(
+            shareable("calls", {"owl.wav": b"hoo", "b": b"b"}),
+            metadata=replace(RICH, title="Calls of the eagle owl, with nest sites"),
+        )
+        body = WithdrawalBody("The coordinates of the nests must not be public.").encode()
+        first = Event.parse(withdrawn["event"])
+        answer = await sharer.submit(sharer.event(body, "withdrawal", after=first), body)
+        assert answer.status == 201, answer
+        yield World(running, sharer, rich, hostile, bare, tainted, older, newer, withdrawn)
 
 
-async def look(tab: Tab, at: World, shot: Shot, folder: Path) -> list[str]:
+async def look(tab: Tab, at: Site, shot: Shot, folder: Path) -> list[str]:
     """Open the page at both widths, in light and dark, and take pictures; what is wrong with it."""
     kept = os.environ.get("SEEDKEEP_SCREENSHOTS")
     pictures = Path(kept) if kept else folder
@@ -247,5 +285,5 @@ async def look(tab: Tab, at: World, shot: Shot, folder: Path) -> list[str]:
     return wrong
 
 
-def _own(at: World, url: str) -> bool:
+def _own(at: Site, url: str) -> bool:
     return url.startswith((at.url, "data:"))

@@ -48,6 +48,9 @@ SHOTS = [
     Shot("tainted", lambda w: f"/{w.tainted['ark']}", 451),
     Shot("not-found", lambda w: f"/{w.rich['ark'][:-1]}{'0' if w.rich['ark'][-1] != '0' else '1'}", 404),
     Shot("no-such-page", lambda w: "/nope", 404),
+    Shot("superseded", lambda w: f"/{w.older['ark']}"),
+    Shot("new-version", lambda w: f"/{w.newer['ark']}"),
+    Shot("withdrawn", lambda w: f"/{w.withdrawn['ark']}", 410),
     Shot("record-folder", lambda w: f"/{w.rich['ark']}?folder=reads/plate-03"),
     Shot("record-opened", lambda w: f"/{w.rich['ark']}", do=open_everything),
     Shot("nodes", lambda w: "/nodes"),
@@ -83,6 +86,14 @@ async def test_a_page_is_quiet_fits_the_window_and_bars_nobody(
 ) -> None:
     async with browsing(chromium_port) as tab:
         assert await look(tab, filled, shot, tmp_path) == []
+
+
+async def test_what_bars_somebody_is_found(chromium_port: int) -> None:
+    bad = '<html><title>x</title><main><p style="color:%23aaa">faint</p><input name="nameless"></main>'
+    async with browsing(chromium_port) as tab:
+        await tab.open(f"data:text/html,{bad}")
+        found = {barrier.partition(":")[0] for barrier in await tab.barriers()}
+        assert {"html-has-lang", "color-contrast", "label"} <= found
 
 
 async def test_a_page_says_the_same_without_scripts(chromium_port: int, filled: World) -> None:

@@ -55,6 +55,7 @@ def environment() -> Environment:
     )
     for name in (
         "shown",
+        "sentence",
         "path",
         "plain_line",
         "split_long",

@@ -46,6 +46,17 @@ def shown(text: object, limit: int = 0) -> Markup:
     return Markup("<bdi>%s</bdi>") % Markup("").join(parts)
 
 
+def sentence(text: str, limit: int = 0) -> Markup:
+    """A message as a sentence: ``it is gone`` becomes ``It is gone.``; names stay as they are."""
+    plain = text.strip()
+    first = plain.partition(" ")[0]
+    if first.isalpha() and first.islower():
+        plain = plain[:1].upper() + plain[1:]
+    if plain and plain[-1] not in ".!?…:":
+        plain += "."
+    return shown(plain, limit)
+
+
 def path(text: str) -> Markup:
     """A file's path, which may break after each slash; the manifest has what is cut from a very long one."""
     cut = text if len(text) <= _LONG_PATH else text[:_LONG_PATH] + "…"
