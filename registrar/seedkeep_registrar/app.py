@@ -30,6 +30,7 @@ from seedkeep_registrar.api import (
 )
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.exports import crawlers
 from seedkeep_registrar.feeds import routes as feeds
 from seedkeep_registrar.interface.manners import manners
 from seedkeep_registrar.operations import routes as operations
@@ -72,7 +73,19 @@ _ROUTES = (
 )
 
 #: outside the native interface; each adds its routes, and what starts and stops with the application
-_PARTS = (operations, openapi, account_keys, oidc, search, tracker, whitelist, web_seeds, pages, announce)
+_PARTS = (
+    operations,
+    openapi,
+    account_keys,
+    oidc,
+    search,
+    tracker,
+    whitelist,
+    web_seeds,
+    pages,
+    crawlers,
+    announce,
+)
 
 
 def make_app(registrar: Registrar) -> web.Application:

@@ -9,11 +9,24 @@ from msgspec import Meta
 
 from seedkeep import __version__
 from seedkeep_registrar import times
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.exports.answers import EVERY
 from seedkeep_registrar.interface.fields import Bytes, Count, Moment
 from seedkeep_registrar.interface.operation import operation
 
 routes = web.RouteTableDef()
+_ENDPOINTS = {
+    "api": "/api/v1/openapi.json",
+    "records": "/api/v1/records",
+    "record": "/api/v1/records/{rid}",
+    "page": "/records/{rid}",
+    "resolve": "/api/v1/resolve?id={name}",
+    "search": "/api/v1/search?q={query}",
+    "nodes": "/api/v1/nodes",
+    "taints": "/api/v1/taints/head",
+    "sitemap": "/sitemap.xml",
+}
 
 
 class WellKnown(TypedDict):
@@ -32,6 +45,11 @@ class WellKnown(TypedDict):
     peers: list[str]
     max_object_bytes: Bytes
     approvals: Count
+    keys: Annotated[list[str], Meta(description="Verifier keys it signs with now; the first is vkey.")]
+    endpoints: Annotated[
+        dict[str, str], Meta(description="Where things are; {rid}, {name} and {query} are to be filled in.")
+    ]
+    formats: Annotated[list[str], Meta(description="What ?format= of a record takes.")]
     now: Moment
 
 
@@ -54,9 +72,10 @@ async def well_known(request: web.Request) -> web.Response:
         "registration": settings.registration,
         "peers": list(settings.peers),
         "max_object_bytes": settings.max_object_bytes,
-        "approvals": settings.approvals,
+        "approvals": (await registrar.db.read(curators.read, settings)).needed,
+        "keys": [str(registrar.vkey)],
+        "endpoints": {name: registrar.public_url + path for name, path in _ENDPOINTS.items()},
+        "formats": ["json", *EVERY],
         "now": times.text(registrar.clock()),
     }
     return web.json_response(document, headers={"Access-Control-Allow-Origin": "*"})
-
-
