@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class Acknowledged:
         self._key = key
         self._place = data / FILE
         self._size = -1
+        # a write that was cancelled goes on in its thread, while the last one begins
+        self._writing = threading.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, verifier: Verifier) -> None:
@@ -78,16 +81,19 @@ class Acknowledged:
         state = await self._db.read(log_store.log_state)
         if state.size > self._size:
             head = Head(state.origin, state.size, state.chain, _NO_CONTENTS)
-            await asyncio.to_thread(self._write, head.sign(self._key).encode())
-            self._size = state.size
+            await asyncio.to_thread(self._write, head.sign(self._key).encode(), state.size)
 
-    def _write(self, note: bytes) -> None:
+    def _write(self, note: bytes, size: int) -> None:
         draft = self._place.with_suffix(f".{os.getpid()}")
-        with draft.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._place)
+        with self._writing:
+            if size <= self._size:
+                return
+            with draft.open("wb") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._place)
+            self._size = size
 
     async def _repeat(self) -> None:
         while True:
