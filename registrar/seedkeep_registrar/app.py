@@ -37,7 +37,7 @@ from seedkeep_registrar.operations import routes as operations
 from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
-from seedkeep_registrar.pages import account, oidc, people, sign_in
+from seedkeep_registrar.pages import account, dashboard, editing, oidc, people, registering, sign_in
 from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.pages import search as search_page
@@ -70,6 +70,9 @@ _ROUTES = (
     sign_in,
     account,
     people,
+    editing,
+    registering,
+    dashboard,
 )
 
 #: outside the native interface; each adds its routes, and what starts and stops with the application

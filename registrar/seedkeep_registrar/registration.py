@@ -304,7 +304,8 @@ def _record(
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
-    quota.check(connection, registrar.settings, event.by, dataset.bytes)
+    account = body.editor.account if body.editor and event.by == str(registrar.key.public) else ""
+    quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
     ark = mint_ark(registrar.settings.naan, rid)
     if records.by_ark(connection, ark) is not None:
@@ -359,7 +360,7 @@ def _record(
         subjects=body.metadata.keywords,
         supersedes=body.supersedes,
         series=series,
-        account=body.editor.account if body.editor and event.by == str(registrar.key.public) else "",
+        account=account,
         withdrawn="",
     )
     records.add(connection, record)

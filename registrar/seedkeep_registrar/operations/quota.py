@@ -11,33 +11,27 @@ from seedkeep_registrar.store import account_keys, accounts, quotas
 from seedkeep_registrar.store.quotas import Quota
 
 
-def publisher_of(connection: Connection, key: str) -> tuple[str, list[str]]:
-    """Whose quota a key draws on: its account's, with all keys of that; or its own.
-
-    Returns:
-        The name under which quotas are granted, and the keys that draw on it.
-    """
-    account = accounts.by_key(connection, key)
-    if account is None:
-        return key, [key]
-    return str(account.id), [found.key for found in account_keys.of_account(connection, account.id)]
-
-
-def check(connection: Connection, settings: Settings, key: str, size: int) -> None:
+def check(connection: Connection, settings: Settings, key: str, account: str, size: int) -> None:
     """Whether one more dataset may be registered; in the transaction that registers it.
+
+    An account has one quota for all that was recorded for it and for its keys, any other key its own.
 
     Args:
         key: who signed the record.
+        account: for whose account (its id) the registrar signed, or "".
         size: of the dataset, in bytes.
 
     Raises:
         Refused: it would be one too many, or too large.
     """
-    publisher, keys = publisher_of(connection, key)
-    allowed = quotas.granted(connection, publisher) or Quota(settings.quota_datasets, settings.quota_bytes)
+    bound = accounts.by_key(connection, key)
+    account = account or (str(bound.id) if bound else "")
+    keys = [k.key for k in account_keys.of_account(connection, int(account))] if account else [key]
+    usual = Quota(settings.quota_datasets, settings.quota_bytes)
+    allowed = quotas.granted(connection, account or key) or usual
     if not allowed.datasets and not allowed.bytes:
         return
-    used = quotas.used(connection, keys)
+    used = quotas.used(connection, keys, account)
     hint = "Ask the registrar's operator for more."
     if allowed.datasets and used.datasets >= allowed.datasets:
         raise Refused(f"you have registered {used.datasets} datasets, which is all you may here", hint=hint)

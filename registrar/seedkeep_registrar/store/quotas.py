@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
 
 from seedkeep_registrar.store.operation_tables import quotas
 from seedkeep_registrar.store.tables import records
@@ -19,10 +19,13 @@ class Quota:
     bytes: int
 
 
-def used(connection: Connection, keys: Sequence[str]) -> Quota:
-    """What the records of these keys add up to."""
+def used(connection: Connection, keys: Sequence[str], account: str) -> Quota:
+    """What the records add up to that these keys signed, or that were recorded for this account, if any."""
+    theirs: ColumnElement[bool] = records.c.steward.in_(keys)
+    if account:
+        theirs = or_(theirs, records.c.account == account)
     row = connection.execute(
-        select(func.count(), func.coalesce(func.sum(records.c.bytes), 0)).where(records.c.steward.in_(keys))
+        select(func.count(), func.coalesce(func.sum(records.c.bytes), 0)).where(theirs)
     ).one()
     return Quota(int(row[0]), int(row[1]))
 
