@@ -72,11 +72,14 @@ def _by_digest(connection: Connection, digest: str, value: str) -> list[tuple[Re
     return found
 
 
-def _by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tuple[Record, str]]:
+def by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tuple[Record, str]]:
+    """The records that a name may mean, oldest first, each with the path of a file in it or "".
+
+    Args:
+        bare: it is 64 hex digits that do not say of what.
+    """
     if name.latest:
-        named = [
-            record for record, _ in _by_name(connection, replace(name, path="", latest=False), bare=bare)
-        ]
+        named = [record for record, _ in by_name(connection, replace(name, path="", latest=False), bare=bare)]
         newest = {r.rid: r for record in named if (r := records.latest(connection, record.series))}
         return _with_path(connection, list(newest.values()) or named, name.path)
     if name.kind in DIGESTS:
@@ -109,7 +112,7 @@ def _with_path(connection: Connection, found: list[Record], path: str) -> list[t
 def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_Found]:
     return [
         _Found(record, path, tuple(taints.standing_on_record(connection, record.rid)))
-        for record, path in _by_name(connection, name, bare=bare)
+        for record, path in by_name(connection, name, bare=bare)
     ]
 
 
@@ -128,7 +131,7 @@ async def resolve(request: web.Request) -> web.Response:
     return web.json_response({"matches": matches})
 
 
-def _own(registrar: Registrar, name: Identifier) -> Identifier:
+def own(registrar: Registrar, name: Identifier) -> Identifier:
     """The ARK that an LSID of this registrar stands for; any other name as it is.
 
     Raises:
@@ -157,7 +160,7 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     if not text:
         raise InvalidInput("say what to resolve: ?id=NAME")
     try:
-        name = _own(registrar, parse(text))
+        name = own(registrar, parse(text))
     except (InvalidInput, UsageError) as error:
         if not typed_ark(text):
             raise
@@ -174,13 +177,15 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     offered = [f for f in clean if not f.record.withdrawn]
     if not offered:
         raise await documents.gone(registrar, clean[0].record)
-    return [
-        {
-            "rid": f.record.rid,
-            "ark": f"ark:/{f.record.ark}",
-            "content_id": f.record.content_id,
-            "name": f.record.name,
-            "path": f.path,
-        }
-        for f in offered
-    ]
+    return [match_document(f.record, f.path) for f in offered]
+
+
+def match_document(record: Record, path: str) -> dict[str, str]:
+    """One match; ``path`` is that of a file in it, or ""."""
+    return {
+        "rid": record.rid,
+        "ark": f"ark:/{record.ark}",
+        "content_id": record.content_id,
+        "name": record.name,
+        "path": path,
+    }
