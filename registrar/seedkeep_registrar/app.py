@@ -38,7 +38,7 @@ from seedkeep_registrar.operations import routes as operations
 from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
-from seedkeep_registrar.pages import account, dashboard, editing, oidc, people, registering, sign_in
+from seedkeep_registrar.pages import account, curation, dashboard, editing, oidc, people, registering, sign_in
 from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.pages import search as search_page
@@ -70,6 +70,7 @@ _ROUTES = (
     search_page,
     collection_pages,
     sign_in,
+    curation,
     account,
     people,
     editing,

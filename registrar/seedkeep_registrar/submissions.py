@@ -26,7 +26,7 @@ from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.documents import Found
 from seedkeep_registrar.registration import SignedEvent
 from seedkeep_registrar.settings import CURATED
-from seedkeep_registrar.store import accounts, events, mails, submissions
+from seedkeep_registrar.store import account_keys, accounts, events, mails, submissions
 from seedkeep_registrar.store.accounts import Account
 from seedkeep_registrar.store.submissions import (
     APPROVED,
@@ -36,10 +36,12 @@ from seedkeep_registrar.store.submissions import (
     STATE_AFTER,
     WAITING,
     Decided,
+    Numbered,
+    Sender,
     Submission,
 )
 
-#: what one key may have waiting
+#: what one sender may have waiting
 MAX_WAITING = 200
 _MAX_REASON = 2000
 
@@ -147,9 +149,9 @@ def _queue(
     known = _known(connection, given, body)
     if known is not None:
         return known
-    if submissions.count(connection, WAITING, by=submission.by) >= MAX_WAITING:
+    if submissions.waiting_of_sender(connection, submission) >= MAX_WAITING:
         raise Refused(
-            f"{MAX_WAITING} datasets of this key wait for a curator already",
+            f"{MAX_WAITING} datasets of yours wait for a curator already",
             hint="Share more when some of them are decided.",
         )
     registration.touch_objects(registrar, body)
@@ -201,8 +203,12 @@ async def decide(
 def _submitted(connection: Connection, rid: str) -> Submission:
     found = submissions.by_rid(connection, rid)
     if found is None:
-        raise NotFound(f"nothing with the id {rid[:64]} was submitted", hint="Look at the queue again.")
+        raise _unknown(rid)
     return found
+
+
+def _unknown(rid: str) -> NotFound:
+    return NotFound(f"nothing with the id {rid[:64]} was submitted", hint="Look at the queue again.")
 
 
 def _decision(
@@ -258,14 +264,20 @@ def _decide(connection: Connection, registrar: Registrar, given: SignedEvent, sa
         at=now,
     )
     submissions.decide(connection, decided)
-    if (to := _submitter(connection, submission)) and to.email:
+    if (to := submitter(connection, submission)) and to.email:
         mails.add(connection, registrar.mailer.write(to.email, *_words(registrar, submission, said)))
 
 
-def _submitter(connection: Connection, submission: Submission) -> Account | None:
+def submitter(connection: Connection, submission: Submission) -> Account | None:
+    """The account of whoever sent it, if it is known."""
     if submission.account_id is not None:
         return accounts.by_id(connection, submission.account_id)
     return accounts.by_key(connection, submission.by)
+
+
+def ark_of(registrar: Registrar, submission: Submission) -> str:
+    """The name of the record if it is made."""
+    return f"ark:/{mint_ark(registrar.settings.naan, submission.rid)}"
 
 
 _TEMPLATES = {APPROVE: "submission_approved", RETURN: "submission_returned", REJECT: "submission_rejected"}
@@ -275,7 +287,7 @@ def _words(
     registrar: Registrar, submission: Submission, said: DecisionBody
 ) -> tuple[str, dict[str, Any], str]:
     """Template, context and subject (the record) of the mail to the submitter."""
-    ark = f"ark:/{mint_ark(registrar.settings.naan, submission.rid)}"
+    ark = ark_of(registrar, submission)
     context = {
         "title": submission.title or submission.name,
         "curator": (said.editor.name if said.editor else "") or "a curator",
@@ -289,11 +301,26 @@ def _words(
 # --- documents -------------------------------------------------------------------------------------------
 
 
-def may_read(principal: Principal, submission: Submission) -> bool:
+def sender_of(connection: Connection, principal: Principal) -> Sender:
+    """Somebody as the sender of submissions: their key, their account, and the keys bound to it."""
+    keys = {principal.key} - {""}
+    if principal.account is None:
+        return Sender(frozenset(keys), None)
+    bound = account_keys.of_account(connection, principal.account.id)
+    return Sender(frozenset(keys | {one.key for one in bound}), principal.account.id)
+
+
+def may_read(connection: Connection, principal: Principal, submission: Submission) -> bool:
     """Whether somebody may see a submission: curators, and who sent it."""
-    if principal.role >= Role.CURATOR or (principal.key and principal.key == submission.by):
-        return True
-    return principal.account is not None and principal.account.id == submission.account_id
+    return principal.role >= Role.CURATOR or sender_of(connection, principal).sent(submission)
+
+
+def listed(
+    connection: Connection, principal: Principal, states: tuple[str, ...], after: int, limit: int
+) -> list[Numbered]:
+    """The submissions that somebody may see, see :func:`seedkeep_registrar.store.submissions.page`."""
+    sender = None if principal.role >= Role.CURATOR else sender_of(connection, principal)
+    return submissions.page(connection, states=states, after=after, limit=limit, sender=sender)
 
 
 async def find(registrar: Registrar, principal: Principal, rid: str) -> tuple[Submission, list[Decided]]:
@@ -302,10 +329,14 @@ async def find(registrar: Registrar, principal: Principal, rid: str) -> tuple[Su
     Raises:
         NotFound: there is none, or not for them.
     """
-    submission = await registrar.db.read(submissions.by_rid, rid)
-    if submission is None or not may_read(principal, submission):
-        raise NotFound(f"nothing with the id {rid[:64]} was submitted", hint="Look at the queue again.")
-    return submission, await registrar.db.read(submissions.decisions_on, rid)
+    return await registrar.db.read(_find, principal, rid)
+
+
+def _find(connection: Connection, principal: Principal, rid: str) -> tuple[Submission, list[Decided]]:
+    submission = _submitted(connection, rid)
+    if not may_read(connection, principal, submission):
+        raise _unknown(rid)
+    return submission, submissions.decisions_on(connection, rid)
 
 
 def short_document(registrar: Registrar, submission: Submission) -> dict[str, Any]:

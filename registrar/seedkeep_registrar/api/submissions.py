@@ -17,7 +17,7 @@ from seedkeep_registrar.api.shapes import Event
 from seedkeep_registrar.api.submission_shapes import Mails, Submission, SubmissionPage
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.operation import PERSON, Body, Content, Link, Query, operation, query_of
-from seedkeep_registrar.store import account_keys, mails, records
+from seedkeep_registrar.store import mails, records
 from seedkeep_registrar.store import submissions as stored
 from seedkeep_registrar.store.mails import Kept
 
@@ -74,15 +74,9 @@ async def list_submissions(request: web.Request) -> web.Response:
     """The longest waiting first, a page at a time. Curators see all of them, others what they have sent."""
     registrar, query = request.app[REGISTRAR], query_of(request, SubmissionQuery)
     principal = await require(request, Role.VISITOR, "read")
-    everything = principal.role >= Role.CURATOR
-    found = await registrar.db.read(
-        stored.page,
-        states=(query.state,) if query.state else (),
-        after=cursor_number(query.cursor),
-        limit=query.limit + 1,
-        key=None if everything else principal.key,
-        account_id=None if everything or principal.account is None else principal.account.id,
-    )
+    states = (query.state,) if query.state else ()
+    after = cursor_number(query.cursor)
+    found = await registrar.db.read(submissions.listed, principal, states, after, query.limit + 1)
     shown = found[: query.limit]
     following = str(shown[-1].number) if len(found) > len(shown) else None
     documents = [submissions.short_document(registrar, one.submission) for one in shown]
@@ -225,19 +219,16 @@ async def mails_about(registrar: Registrar, principal: Principal, rid: str) -> l
 
 
 def _mails_about(connection: Connection, principal: Principal, rid: str) -> list[Kept] | None:
-    keys = {principal.key} - {""}
-    if principal.account is not None:
-        keys |= {bound.key for bound in account_keys.of_account(connection, principal.account.id)}
-    account = str(principal.account.id) if principal.account else ""
+    sender = submissions.sender_of(connection, principal)
     record, submission = records.by_rid(connection, rid), stored.by_rid(connection, rid)
     if record is None and submission is None:
         return None
-    allowed = (
-        principal.role >= Role.CURATOR
-        or (submission is not None and submissions.may_read(principal, submission))
-        or (record is not None and bool(keys & set(record.stewards)))
-        or (record is not None and account != "" and record.account == account)
-    )
+    allowed = principal.role >= Role.CURATOR
+    if submission is not None:
+        allowed |= sender.sent(submission)
+    if record is not None:
+        allowed |= bool(sender.keys & set(record.stewards))
+        allowed |= sender.account_id is not None and record.account == str(sender.account_id)
     return mails.about(connection, rid) if allowed else None
 
 

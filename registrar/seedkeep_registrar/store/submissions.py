@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from seedkeep.core.decision import APPROVE, REJECT, RETURN
 from seedkeep.core.events import Event
@@ -60,6 +60,19 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Who may have sent something: an account, if there is one, and the keys that act for them."""
+
+    keys: frozenset[str]
+    account_id: int | None
+
+    def sent(self, submission: Submission) -> bool:
+        """Whether they have sent this."""
+        by_account = self.account_id is not None and self.account_id == submission.account_id
+        return by_account or submission.by in self.keys
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """One decision as it stands in the log; ``at`` in Unix seconds."""
 
@@ -82,11 +95,11 @@ class Numbered:
 
 
 def add(connection: Connection, submission: Submission) -> None:
-    """Put it into the queue; what the same key sent of the same content before, and is open, is replaced."""
+    """Put it into the queue; what the same sender sent of this content before, and is open, is replaced."""
     connection.execute(
         update(submissions)
         .where(
-            submissions.c.by == submission.by,
+            _same_sender(submission),
             submissions.c.content_id == submission.content_id,
             submissions.c.state.in_(OPEN),
         )
@@ -94,6 +107,14 @@ def add(connection: Connection, submission: Submission) -> None:
     )
     connection.execute(
         insert(submissions).values({name: getattr(submission, name) for name in Submission.__slots__})
+    )
+
+
+def _same_sender(submission: Submission) -> ColumnElement[bool]:
+    # the registrar's own key signs for many accounts
+    return and_(
+        submissions.c.by == submission.by,
+        submissions.c.account_id.is_not_distinct_from(submission.account_id),
     )
 
 
@@ -124,11 +145,10 @@ def set_state(connection: Connection, rid: str, state: str) -> None:
     connection.execute(update(submissions).where(submissions.c.rid == rid).values(state=state))
 
 
-def count(connection: Connection, state: str, *, by: str = "") -> int:
-    """How many are in a state; of one key unless ``by`` is empty."""
-    query = select(func.count()).select_from(submissions).where(submissions.c.state == state)
-    if by:
-        query = query.where(submissions.c.by == by)
+def waiting_of_sender(connection: Connection, submission: Submission) -> int:
+    """How many wait of whoever has sent this one."""
+    query = select(func.count()).select_from(submissions)
+    query = query.where(submissions.c.state == WAITING, _same_sender(submission))
     return int(connection.execute(query).scalar_one())
 
 
@@ -138,23 +158,23 @@ def page(
     states: tuple[str, ...],
     after: int,
     limit: int,
-    key: str | None = None,
-    account_id: int | None = None,
+    sender: Sender | None = None,
 ) -> list[Numbered]:
     """Submissions, the one that waits longest first.
 
     Args:
         states: only those in these; empty for all.
         after: only those with a greater number.
-        key, account_id: only those of this key or account; both None for everybody's.
+        sender: only those of somebody; None for everybody's.
     """
     query = select(submissions).where(submissions.c.number > after)
     if states:
         query = query.where(submissions.c.state.in_(states))
-    if key is not None or account_id is not None:
-        query = query.where(
-            or_(submissions.c.by == (key or ""), submissions.c.account_id == (account_id or -1))
-        )
+    if sender is not None:
+        theirs: ColumnElement[bool] = submissions.c.by.in_(sender.keys)
+        if sender.account_id is not None:
+            theirs = or_(theirs, submissions.c.account_id == sender.account_id)
+        query = query.where(theirs)
     rows = connection.execute(query.order_by(submissions.c.number).limit(limit))
     return [Numbered(row.number, _submission(row)) for row in rows]
 
