@@ -6,7 +6,7 @@ in force is final: it can be lifted, not changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from seedkeep.core.errors import Conflict, NotFound, Refused
 from seedkeep.core.httpsig import Signed
 from seedkeep.core.taint import LiftBody, Subject, TaintBody
 from seedkeep_registrar import times
+from seedkeep_registrar.accounts import curators
+from seedkeep_registrar.accounts.principal import Role, principal_of_key
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.registration import SignedEvent, check_created, open_event
 from seedkeep_registrar.search import index as search_index
@@ -26,15 +28,21 @@ from seedkeep_registrar.store.taints import LIFTED, PROPOSED, STANDING, Taint
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a taint stands after a curator's event; ``new`` is False when the event was known already."""
+    """How a taint stands after a curator's event.
+
+    Args:
+        approvals: people who agree, of ``needed``.
+        new: False when the event was known already.
+    """
 
     taint: Taint
     approvals: int
+    needed: int
     new: bool
 
 
-def _check_curator(registrar: Registrar, key: str) -> None:
-    if key not in registrar.settings.curators:
+async def _check_curator(registrar: Registrar, key: str) -> None:
+    if (await principal_of_key(registrar, key)).role < Role.CURATOR:
         raise Refused(
             "this key is not a curator's at this registrar", hint="Ask the registrar to look at the dataset."
         )
@@ -48,7 +56,7 @@ async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]
         Refused: the key is not a curator's, or the event's time is off.
         Conflict: this curator has agreed already, or the taint stands.
     """
-    _check_curator(registrar, str(signed.key))
+    await _check_curator(registrar, str(signed.key))
     given = open_event(registrar, signed, message, ("taint",))
     if given.event.seq:
         raise Refused("a taint begins a chain of its own")
@@ -60,12 +68,13 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     head = events.lock(connection)
     event, now = given.event, registrar.clock()
     if known := taints.of_event(connection, event.hash()):
-        return Decision(known, _agreed(connection, registrar, known.id), new=False)
+        return Decision(known, *_agreed(connection, registrar, known.id), new=False)
     check_created(registrar, event)
     standing = taints.on_subject(connection, body.subject)
     if standing is not None and standing.state == STANDING:
         raise Conflict(f"{body.subject} is tainted already ({standing.id[:12]}…)")
-    if standing is not None and event.by in taints.approvers(connection, standing.id):
+    who = curators.read(connection, registrar.settings)
+    if standing is not None and who.is_among(event.by, taints.approvers(connection, standing.id)):
         raise Conflict("this curator has agreed to this taint already", hint="Another curator must agree.")
     events.append(connection, head, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
     if standing is None:
@@ -82,8 +91,8 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         )
         taints.propose(connection, standing)
     taints.approve(connection, standing.id, event.by, event.hash())
-    count = _agreed(connection, registrar, standing.id)
-    if count >= registrar.settings.approvals:
+    count = who.count(taints.approvers(connection, standing.id))
+    if count >= who.needed:
         hit = taints.stand(connection, standing.id, effective=times.text(now))
         for content_id in hit:
             _give_up(connection, content_id)
@@ -91,16 +100,12 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         registrar.taint_head.issue(connection)
     stored = taints.by_id(connection, standing.id)
     assert stored is not None
-    return Decision(stored, count, new=True)
+    return Decision(stored, count, who.needed, new=True)
 
 
-def _agreed(connection: Connection, registrar: Registrar, taint_id: str) -> int:
-    return count_approvals(registrar, taints.approvers(connection, taint_id))
-
-
-def count_approvals(registrar: Registrar, approvers: Iterable[str]) -> int:
-    """How many of those who agreed are curators still: a key that was withdrawn counts no more."""
-    return len(set(approvers) & set(registrar.settings.curators))
+def _agreed(connection: Connection, registrar: Registrar, taint_id: str) -> tuple[int, int]:
+    who = curators.read(connection, registrar.settings)
+    return who.count(taints.approvers(connection, taint_id)), who.needed
 
 
 def _search_again(connection: Connection, subject: Subject) -> None:
@@ -125,7 +130,7 @@ async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Map
         InvalidInput, VerificationFailed, Refused: as for :func:`taint`.
         Conflict: it is lifted already.
     """
-    _check_curator(registrar, str(signed.key))
+    await _check_curator(registrar, str(signed.key))
     given = open_event(registrar, signed, message, ("lift",))
     LiftBody.parse(given.body)
     return await registrar.db.write(_lift, registrar, taint_id, given)
@@ -142,7 +147,7 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
     approvals = _agreed(connection, registrar, taint_id)
     if known.state == LIFTED:
         if known.lifted == event.hash():
-            return Decision(known, approvals, new=False)
+            return Decision(known, *approvals, new=False)
         raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
     events.append(
@@ -154,4 +159,4 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         registrar.taint_head.issue(connection)
     lifted = taints.by_id(connection, taint_id)
     assert lifted is not None
-    return Decision(lifted, approvals, new=True)
+    return Decision(lifted, *approvals, new=True)

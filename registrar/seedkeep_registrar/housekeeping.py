@@ -16,7 +16,18 @@ from sqlalchemy import Connection
 from seedkeep_registrar import copy_history
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
-from seedkeep_registrar.store import audits, claims, files, idempotency, nonces, records, submissions
+from seedkeep_registrar.store import (
+    account_keys,
+    audits,
+    claims,
+    files,
+    idempotency,
+    nonces,
+    records,
+    sessions,
+    sign_in_codes,
+    submissions,
+)
 
 _LOG = logging.getLogger(__name__)
 _HOUR = 3600.0
@@ -106,18 +117,25 @@ class Housekeeping:
         await copy_history.count_copies(self._registrar)
 
     async def drop_rubbish(self) -> None:
-        """Forget old nonces and audits; drop objects and file rows that no record names."""
+        """Forget old nonces, sign-ins and audits; drop objects and file rows that no record names."""
         registrar = self._registrar
         now = registrar.clock()
         await registrar.db.write(nonces.purge, now)
         await registrar.db.write(idempotency.purge, now)
         await registrar.db.write(audits.purge, now - _AUDITS_KEPT_S)
+        await registrar.db.write(_forget_sign_ins, now, registrar.settings.session_idle_s)
         before = now - registrar.settings.orphan_s
         while await registrar.db.write(files.drop_orphans, before):
             pass
         for sha256 in await asyncio.to_thread(lambda: list(registrar.objects.older_than(before))):
             if not await registrar.db.read(_is_needed, sha256):
                 await registrar.db.write(_drop_object, registrar, sha256, before)
+
+
+def _forget_sign_ins(connection: Connection, now: float, idle_s: float) -> None:
+    sign_in_codes.purge(connection, now)
+    account_keys.purge(connection, now)
+    sessions.purge(connection, now, idle_s)
 
 
 def _nothing_overdue(connection: Connection, now: float) -> bool:

@@ -202,7 +202,8 @@ class Settings:
                 raise UsageError(f"setting {name} must be more than 0 seconds")
         if not 0 < self.publisher_share <= 1:
             raise UsageError("setting publisher_share must be more than 0 and at most 1")
-        if not 0 <= self.approvals_needed <= max(1, len(set(self.curators))):
+        appoints = self.operators or self.operator_emails  # then there may be curators who are not set here
+        if not 0 <= self.approvals_needed <= (9 if appoints else max(1, len(set(self.curators)))):
             raise UsageError(
                 f"setting approvals_needed is {self.approvals_needed}, more than there are curators"
             )
@@ -226,11 +227,6 @@ class Settings:
                 f"{self.listen!r} is not an address to listen on", hint="Write it like 0.0.0.0:8440."
             )
         return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104
-
-    @property
-    def approvals(self) -> int:
-        """Curators who must agree before a taint stands."""
-        return self.approvals_needed or min(2, max(1, len(set(self.curators))))
 
     @property
     def offline_after_s(self) -> float:

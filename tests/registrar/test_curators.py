@@ -8,6 +8,7 @@ from typing import Any
 from seedkeep.core import jcs
 from seedkeep.core.events import Event
 from seedkeep.core.statements import Removal
+from tests.support.people import Mailbox, bind_by_mail
 from tests.support.registrar import Person, RegistrarUnderTest, new_key, registrar_with, shareable, utc
 
 
@@ -28,6 +29,34 @@ async def test_a_curator_whose_key_was_withdrawn_agrees_no_more(tmp_path: Path) 
         together = (await registrar.person(keys[2]).taint(subject)).json
         assert (together["state"], together["approvals"]) == ("standing", 2)
         assert (await registrar.person().get(f"/api/v1/records/{document['rid']}")).status == 451
+
+
+async def test_curators_of_accounts_agree_as_people_not_as_keys(
+    tmp_path: Path, database_url: str, mailbox: Mailbox
+) -> None:
+    boss_key = new_key()
+    settings: dict[str, Any] = {"curators": (), "operator_emails": ("boss@example.org",)}
+    async with registrar_with(tmp_path, database_url, **settings) as registrar:
+        boss, ada, also_ada, bob = registrar.person(boss_key), *[registrar.person() for _ in range(3)]
+        await bind_by_mail(boss, "boss@example.org", mailbox)
+        subject = "content:" + "ab" * 32
+        accounts = {}
+        for person, email in ((ada, "ada"), (also_ada, "ada"), (bob, "bob")):
+            accounts[email] = (await bind_by_mail(person, f"{email}@example.org", mailbox))["id"]
+            assert (await person.taint(subject)).status == 403
+        for account in accounts.values():
+            role = jcs.dumps({"role": "curator"})
+            assert (await boss.send("PATCH", f"/api/v1/accounts/{account}", role)).status == 200
+        assert (await ada.get("/.well-known/seedkeep")).json["approvals"] == 2
+        proposed = (await ada.taint(subject)).json
+        assert (proposed["state"], proposed["approvals"], proposed["needed"]) == ("proposed", 1, 2)
+        assert (await also_ada.taint(subject)).status == 409  # the same person
+        role = jcs.dumps({"role": "member"})
+        assert (await boss.send("PATCH", f"/api/v1/accounts/{accounts['ada']}", role)).status == 200
+        assert (await ada.taint("content:" + "cd" * 32)).status == 403
+        alone = (await bob.taint(subject)).json
+        assert (alone["state"], alone["approvals"]) == ("proposed", 1)  # Ada's word counts no more
+        assert (await boss.taint(subject)).json["state"] == "standing"
 
 
 async def test_what_is_lifted_cannot_be_lifted_on_top(registrar: RegistrarUnderTest) -> None:

@@ -24,6 +24,7 @@ from seedkeep.core.errors import InvalidInput, UsageError
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.origin import origin_of
 from seedkeep.core.settings import load
+from seedkeep_registrar.accounts.curators import read as read_curators
 from seedkeep_registrar.migrations import config_for, upgrade
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store.tables import metadata
@@ -238,7 +239,12 @@ def test_two_curators_must_agree_unless_there_is_only_one(
     curators: Sequence[int], needed: int, approvals: int
 ) -> None:
     keys = tuple(str(PrivateKey(bytes([i]) * 32).public) for i in curators)
-    assert Settings(curators=keys, approvals_needed=needed).approvals == approvals
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        found = read_curators(connection, Settings(curators=keys, approvals_needed=needed))
+    assert found.needed == approvals
+    engine.dispose()
 
 
 def not_of_an_engine(name: str | None, *_: object) -> bool:

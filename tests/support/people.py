@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.registrar import LIMIT, Answer, checked
+from tests.support.registrar import LIMIT, Answer, Person, checked
 
 _LOGGER = logging.getLogger("seedkeep_registrar.mail.mailer")
 
@@ -156,13 +156,17 @@ async def browser(url: str) -> AsyncIterator[Browser]:
         yield Browser(url, session)
 
 
+async def bind_by_mail(person: Person, email: str, mailbox: Mailbox) -> dict[str, Any]:
+    """Bind a key by a mailed code, as ``seedkeep login --email`` does; the account."""
+    begun = await person.post("/api/v1/account/bindings", {"label": "", "email": email})
+    code = (await mailbox.next(email)).code
+    done = await person.post(f"/api/v1/account/bindings/{begun.json['id']}/code", {"code": code})
+    assert done.status == 200, done
+    return dict(done.json["account"])
+
+
 def hidden(answer: Answer, name: str) -> str:
     """The value of a hidden field of a page."""
     found = re.search(rf'name="{name}" value="([^"]*)"', answer.body.decode())
     assert found, f"the page has no field {name}"
     return found[1]
-
-
-def fields_of(answer: Answer) -> Iterator[str]:
-    """The names of all fields of a page's forms."""
-    yield from re.findall(r' name="([a-z_]+)"', answer.body.decode())

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from seedkeep import __version__
 from seedkeep_registrar import times
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.exports.answers import EVERY
 from seedkeep_registrar.interface.fields import Bytes, Count, Moment
@@ -71,7 +72,7 @@ async def well_known(request: web.Request) -> web.Response:
         "registration": settings.registration,
         "peers": list(settings.peers),
         "max_object_bytes": settings.max_object_bytes,
-        "approvals": settings.approvals,
+        "approvals": (await registrar.db.read(curators.read, settings)).needed,
         "keys": [str(registrar.vkey)],
         "endpoints": {name: registrar.public_url + path for name, path in _ENDPOINTS.items()},
         "formats": ["json", *EVERY],

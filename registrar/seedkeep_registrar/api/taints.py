@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from seedkeep.core.errors import NotFound, Refused
 from seedkeep.core.statements import Removal
 from seedkeep_registrar import auth, curation
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.api.attestations import Signature
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.api.shapes import EmptyOrHex64, SignedEvent
@@ -128,7 +129,7 @@ def _documents(
 ) -> list[tuple[tuple[str, str], dict[str, Any]]]:
     """Each with what it is ordered by."""
     obeyed, agreed = taints.obeyed(connection), taints.all_approvers(connection)
-    found = []
+    who, found = curators.read(connection, registrar.settings), []
     for taint in taints.newest(connection, last, limit):
         approvers = agreed.get(taint.id, [])
         found.append(
@@ -143,8 +144,8 @@ def _documents(
                     "approvers": approvers,
                     "lifted": taint.lifted,
                     "state": taint.state,
-                    "approvals": curation.count_approvals(registrar, approvers),
-                    "needed": registrar.settings.approvals,
+                    "approvals": who.count(approvers),
+                    "needed": who.needed,
                     "obeyed": obeyed.get(taint.id, 0),
                 },
             )
@@ -152,12 +153,12 @@ def _documents(
     return found
 
 
-def _answer(registrar: Registrar, decision: Decision) -> web.Response:
+def _answer(decision: Decision) -> web.Response:
     document = {
         "id": decision.taint.id,
         "state": decision.taint.state,
         "approvals": decision.approvals,
-        "needed": registrar.settings.approvals,
+        "needed": decision.needed,
     }
     return web.json_response(document, status=201 if decision.new else 200)
 
@@ -175,7 +176,7 @@ async def post_taint(request: web.Request) -> web.Response:
     """A curator proposes or approves a taint."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)
-    return _answer(registrar, await curation.taint(registrar, signed, message))
+    return _answer(await curation.taint(registrar, signed, message))
 
 
 @routes.post("/api/v1/taints/{id}/lift")
@@ -192,7 +193,7 @@ async def lift_taint(request: web.Request) -> web.Response:
     """A curator lifts a taint."""
     registrar, taint_id = request.app[REGISTRAR], path_hex64(request, "id")
     signed, message = await auth.signed_json(request)
-    return _answer(registrar, await curation.lift(registrar, taint_id, signed, message))
+    return _answer(await curation.lift(registrar, taint_id, signed, message))
 
 
 @routes.post("/api/v1/receipts")

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from seedkeep.core.errors import NotFound, UsageError
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.api.nodes import node_documents
 from seedkeep_registrar.api.resolve import matches_of
 from seedkeep_registrar.api.taints import all_taint_documents
@@ -99,7 +100,7 @@ async def _taints(request: web.Request) -> web.Response:
     return show(
         request,
         "taints.html",
-        approvals=registrar.settings.approvals,
+        approvals=(await registrar.db.read(curators.read, registrar.settings)).needed,
         taints=await all_taint_documents(registrar),
     )
 

@@ -27,9 +27,15 @@ async def _form(request: web.Request) -> web.Response:
 
 
 def _asking(request: web.Request, following: str, email: str = "", error: str = "") -> web.Response:
-    closed = request.app[REGISTRAR].settings.sign_up == CLOSED
-    given = {"next": following, "email": email, "error": error, "closed": closed}
-    return show(request, "sign_in.html", status=400 if error else 200, **given)
+    return show(
+        request,
+        "sign_in.html",
+        status=400 if error else 200,
+        next=following,
+        email=email,
+        error=error,
+        closed=request.app[REGISTRAR].settings.sign_up == CLOSED,
+    )
 
 
 @routes.post("/sign-in")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -131,9 +131,14 @@ def page(connection: Connection, *, text: str, after: int, limit: int) -> list[A
     return [account_of(row) for row in connection.execute(query)]
 
 
-def keys_of_role(connection: Connection, least: Role) -> frozenset[str]:
-    """The keys that act for accounts of at least this role."""
+def people_of_keys(
+    connection: Connection, least: Role, named: Collection[str]
+) -> dict[str, tuple[int, Role, bool]]:
+    """Account, role, and whether it is disabled, by key: of ``named``, and of accounts of this role."""
     joined = accounts.join(account_keys, account_keys.c.account_id == accounts.c.id)
-    query = select(account_keys.c.key).select_from(joined)
-    query = query.where(accounts.c.role >= int(least), accounts.c.disabled.is_(False))
-    return frozenset(connection.execute(query).scalars())
+    columns = (account_keys.c.key, accounts.c.id, accounts.c.role, accounts.c.disabled)
+    wanted = or_(accounts.c.role >= int(least), account_keys.c.key.in_(named))
+    return {
+        row.key: (row.id, Role(row.role), row.disabled)
+        for row in connection.execute(select(*columns).select_from(joined).where(wanted))
+    }
