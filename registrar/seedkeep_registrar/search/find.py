@@ -18,7 +18,7 @@ from seedkeep.core.errors import InvalidInput
 from seedkeep.core.metadata import orcid
 from seedkeep_registrar.search.cursor import TOP, After, Below, decode, encode
 from seedkeep_registrar.search.document import Facet
-from seedkeep_registrar.search.index import code_of, engine_of, facet_of
+from seedkeep_registrar.search.index import among, code_of, engine_of, facet_of
 from seedkeep_registrar.search.terms import Terms
 from seedkeep_registrar.search.words import parse
 from seedkeep_registrar.store import records
@@ -217,7 +217,7 @@ def _total(connection: Connection, terms: Terms, first: Sequence[int]) -> tuple[
     # every document has exactly one licence
     which = [search_values.c.facet == int(Facet.LICENSE)]
     if terms.facets:
-        which = [search_values.c.id.in_([facet_of(code)[1] for code in terms.facets[0]])]
+        which = [among(connection, search_values.c.id, [facet_of(code)[1] for code in terms.facets[0]])]
     total = connection.execute(select(func.sum(search_values.c.count)).where(*which)).scalar_one()
     return int(total or 0), True
 
@@ -239,7 +239,7 @@ def _all_facets(connection: Connection) -> dict[str, list[tuple[str, int]]]:
 def _facets(connection: Connection, positions: Sequence[int]) -> dict[str, list[tuple[str, int]]]:
     """The commonest values of every facet among these documents."""
     rows = connection.execute(
-        select(search_documents.c.facets).where(search_documents.c.position.in_(positions))
+        select(search_documents.c.facets).where(among(connection, search_documents.c.position, positions))
     )
     counts: Counter[int] = Counter()
     for codes in rows.scalars():
@@ -258,7 +258,7 @@ def _facets(connection: Connection, positions: Sequence[int]) -> dict[str, list[
         select(_classes, func.count())
         .select_from(search_documents)
         .join(datasets, datasets.c.content_id == search_documents.c.content_id)
-        .where(search_documents.c.position.in_(positions))
+        .where(among(connection, search_documents.c.position, positions))
         .group_by(_classes)
     )
     counted = {int(number): int(count) for number, count in held}
@@ -271,7 +271,7 @@ def _values(connection: Connection, codes: Iterable[int]) -> dict[int, str]:
     ids = sorted({facet_of(code)[1] for code in codes})
     rows = connection.execute(
         select(search_values.c.id, search_values.c.facet, search_values.c.value).where(
-            search_values.c.id.in_(ids)
+            among(connection, search_values.c.id, ids)
         )
     )
     return {code_of(row.facet, row.id): row.value for row in rows}
@@ -279,12 +279,12 @@ def _values(connection: Connection, codes: Iterable[int]) -> dict[int, str]:
 
 def results_of(connection: Connection, positions: Sequence[int]) -> tuple[Result, ...]:
     """The records at these positions, in this order; they are in the index."""
-    which = select(record_rows.c.rid).where(record_rows.c.position.in_(positions))
+    which = select(record_rows.c.rid).where(among(connection, record_rows.c.position, positions))
     found = {record.position: record for record in records.in_order(connection, which)}
     rows = connection.execute(
         select(search_documents.c.position, search_documents.c.facets, datasets.c.complete)
         .join(datasets, datasets.c.content_id == search_documents.c.content_id)
-        .where(search_documents.c.position.in_(positions))
+        .where(among(connection, search_documents.c.position, positions))
     ).all()
     values = _values(connection, (code for row in rows for code in row.facets))
     described = {}
@@ -306,7 +306,7 @@ def with_subject(connection: Connection, subject: str, *, before: int, limit: in
     """Records that have a subject, newest first, those at lower positions than ``before``."""
     terms = Terms(parse(""), _codes(connection, {"subject": (subject,)}))
     positions = _newest(connection, terms, before, limit)
-    which = select(record_rows.c.rid).where(record_rows.c.position.in_(positions))
+    which = select(record_rows.c.rid).where(among(connection, record_rows.c.position, positions))
     return records.in_order(connection, which)[::-1]
 
 

@@ -6,11 +6,24 @@ facet values. Complete copies are not indexed: the search reads them where they 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from seedkeep.core import jcs
 from seedkeep.core.events import MAX_BODY_BYTES
@@ -45,6 +58,14 @@ def code_of(facet: int, value_id: int) -> int:
 def facet_of(code: int) -> tuple[int, int]:
     """Facet and value id of a code."""
     return code & (1 << _FACET_BITS) - 1, code >> _FACET_BITS
+
+
+def among(connection: Connection, column: ColumnElement[int], values: Sequence[int]) -> ColumnElement[bool]:
+    """That a column has one of these numbers, which go to the database as one value however many they are."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(list(values), ARRAY(BigInteger)))
+    each = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(each.c.value))
 
 
 def put(connection: Connection, record: Record, metadata: Metadata) -> None:
