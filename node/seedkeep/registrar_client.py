@@ -30,7 +30,7 @@ import aiohttp
 
 from seedkeep.core import jcs, taint
 from seedkeep.core.audit import LeafAt, Opening
-from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed
+from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed, Withdrawn
 from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
@@ -39,7 +39,7 @@ from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
 from seedkeep.core.statements import Attestation, Removal
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
-from seedkeep.registrar_http import ATTEMPTS, Transport
+from seedkeep.registrar_http import ATTEMPTS, ToldWithdrawn, Transport
 from seedkeep.registrar_messages import (
     Heartbeat,
     Lease,
@@ -51,6 +51,7 @@ from seedkeep.registrar_messages import (
     audit_id,
     leaf_at,
 )
+from seedkeep.registrar_records import RegistrarRecords, WithdrawnRecord
 
 MAX_WAIT_S = 60.0
 _MOST_PAGES = 1000
@@ -89,6 +90,8 @@ class RegistrarClient:
         self._on_first_contact = on_first_contact
         self._info: RegistrarInfo | None = None
         self._asking = asyncio.Lock()
+        #: its records with all their events
+        self.chains = RegistrarRecords(self._http, self.info)
 
     @property
     def url(self) -> str:
@@ -131,33 +134,33 @@ class RegistrarClient:
             rid_or_content_id: 64 hex digits.
 
         Raises:
-            NotFound, TaintedRecord, VerificationFailed, InvalidInput, Unreachable.
+            NotFound, WithdrawnRecord, TaintedRecord, VerificationFailed, InvalidInput, Unreachable.
         """
         wanted = rid_or_content_id.lower()
         try:
-            return await self._record_of(wanted)
+            return await self.chains.read(wanted)
+        except Withdrawn:
+            raise
         except NotFound as error:
             for match in await self.resolve(f"urn:btmh:1220{wanted}"):
-                return await self._record_of(match.rid, content_id=wanted)
+                record = await self.chains.read(match.rid)
+                if record.content_id != wanted:
+                    raise VerificationFailed(f"{self.url} gave {record.ark} for {wanted[:12]}…") from error
+                return record
             raise error
-
-    async def _record_of(self, rid: str, *, content_id: str = "") -> Record:
-        info = await self.info()
-        answer = await self._http.get(f"/api/v1/records/{quote(rid, safe='')}")
-        record = await answer.read(lambda document: Record.parse(document, info.vkey))
-        if record.rid != rid or content_id not in ("", record.content_id):
-            raise VerificationFailed(f"{self.url} answered with another record than {rid[:12]}…")
-        return record
 
     async def resolve(self, name: str) -> list[Match]:
         """What ``name`` may mean; empty when the registrar does not know it.
 
         Raises:
             TaintedRecord, Unreachable, InvalidInput.
+            WithdrawnRecord: all that it may mean is withdrawn.
         """
         await self.info()
         try:
             answer = (await self._http.get(f"/api/v1/resolve?id={quote(name, safe='')}")).json()
+        except ToldWithdrawn as error:
+            raise WithdrawnRecord(await self.chains.withdrawn(error)) from error
         except NotFound:
             return []
         matches = answer.get("matches")

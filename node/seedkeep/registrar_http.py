@@ -33,6 +33,7 @@ from seedkeep.core.errors import (
     Tainted,
     Unreachable,
     UsageError,
+    Withdrawn,
 )
 from seedkeep.core.httpsig import Unauthenticated, sign_request
 from seedkeep.core.keys import PrivateKey
@@ -56,6 +57,8 @@ _KINDS: Mapping[str, type[Error]] = {
     "refused": Refused,
     "not_found": NotFound,
     "conflict": Conflict,
+    "precondition_failed": Conflict,
+    "withdrawn": Withdrawn,
     "too_large": InvalidInput,
     "tainted": Tainted,
     "too_many_requests": Unreachable,
@@ -96,6 +99,18 @@ class TaintedRecord(Tainted):
         self.rid = rid
         self.ark = ark
         self.content_id = content_id
+
+
+class ToldWithdrawn(Withdrawn):
+    """A registrar says that a record is withdrawn; nothing of it is verified yet.
+
+    Args:
+        document: the whole answer: what is still said of the record.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", document: Mapping[str, Any]) -> None:
+        super().__init__(what, hint=hint)
+        self.document = document
 
 
 class NotAnAnswer(InvalidInput):
@@ -217,10 +232,25 @@ class Transport:
     async def post(
         self, base: str, path: str, fields: Mapping[str, Any], *, again: bool = False, wait: float = 0.0
     ) -> Answer:
+        """:meth:`send` by POST."""
+        return await self.send("POST", base, path, fields, again=again, wait=wait)
+
+    async def send(
+        self,
+        method: str,
+        base: str,
+        path: str,
+        fields: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        again: bool = False,
+        wait: float = 0.0,
+    ) -> Answer:
         """A signed request with a JSON body.
 
         Args:
             base: the registrar's public URL, which the signature covers.
+            headers: further ones.
             again: repeating it does no harm, so it may be tried again.
             wait: seconds for which the registrar may hold back its answer.
         """
@@ -232,10 +262,14 @@ class Transport:
         data, digest = await asyncio.to_thread(encode)
 
         async def send() -> Answer:
-            headers = self._signed("POST", base + path, digest) | {"Content-Type": "application/json"}
-            total = ANSWER_S + wait
+            signed = self._signed(method, base + path, digest) | {"Content-Type": "application/json"}
             return await self._once(
-                "POST", path, headers=headers, limit=MAX_JSON_BYTES, data=lambda: data, total=total
+                method,
+                path,
+                headers={**signed, **(headers or {})},
+                limit=MAX_JSON_BYTES,
+                data=lambda: data,
+                total=ANSWER_S + wait,
             )
 
         return await (self._persist(send) if again else send())
@@ -374,6 +408,8 @@ def _problem(base: str, target: str, response: aiohttp.ClientResponse, body: byt
         kind = Unreachable if status in _BUSY else Error
     if kind is Tainted:
         return _tainted(target, fields, detail, hint)
+    if kind is Withdrawn:
+        return ToldWithdrawn(detail or f"{target} is withdrawn", hint=hint, document=fields)
     if kind is NotFound and known is None:
         hint = hint or "Is that a Seedkeep registrar's URL?"
     what = detail or f"{target} answered {status} {one_line(response.reason, 80)}".rstrip()

@@ -34,6 +34,8 @@ from seedkeep.record_cache import RecordCache, Saved
 from seedkeep.record_document import Record
 from seedkeep.registrar_client import RegistrarClient, check_manifest
 from seedkeep.registrar_http import TaintedRecord, normal_url
+from seedkeep.registrar_records import WithdrawnRecord
+from seedkeep.versions import check_version
 
 MAX_TORRENT_BYTES = 10_000_000
 _MOST_REGISTRARS = 40
@@ -143,6 +145,7 @@ class Resolver:
 
         Raises:
             NotFound: every registrar that answered does not know it.
+            WithdrawnRecord: it is offered no more.
             TaintedRecord: it is tainted.
             VerificationFailed: a registrar's answer is not what was asked for, and nobody gave a right one.
             Unreachable: nobody could be asked, and it is not remembered.
@@ -151,7 +154,7 @@ class Resolver:
         try:
             return await self.resolve_name(parse_name(text))
         except NotFound as error:
-            if not typed_ark(text):
+            if isinstance(error, WithdrawnRecord) or not typed_ark(text):
                 raise
             raise NotFound(error.what, hint=await self._suggestion(text) or error.hint) from error
 
@@ -198,6 +201,7 @@ class Resolver:
         # Others than these may be anybody: of their word against a dataset counts only the home's.
         chosen = {*self._first, *self._configured, name.registrar}
         hearsay: dict[str, TaintedRecord] = {}
+        gone: WithdrawnRecord | None = None
         async for url in self._chain(name.registrar, name.trackers):
             client = self._client(url)
             try:
@@ -213,6 +217,11 @@ class Resolver:
                     raise
                 hearsay[(await client.info()).origin] = error
                 continue
+            except WithdrawnRecord as error:
+                if name.kind in (Kind.ARK, Kind.RID):
+                    raise
+                gone = gone or error  # another record may offer it still
+                continue
             except Error as error:
                 if url in chosen or not isinstance(error, VerificationFailed):
                     failures.append(error)
@@ -223,6 +232,8 @@ class Resolver:
         for failure in failures:
             if isinstance(failure, VerificationFailed):
                 raise failure
+        if gone is not None:
+            raise gone
         remembered = None if absent and not failures else await self._remembered(name)
         if remembered is not None:
             return _heed(remembered, hearsay)
@@ -309,7 +320,11 @@ class Resolver:
     # -------------------------------------------------------------------------------------------------
 
     async def _ask(self, client: RegistrarClient, name: Identifier) -> Resolved | None:
-        matches = await client.resolve(str(replace(name, path="")))
+        try:
+            matches = await client.resolve(str(replace(name, path="")))
+        except WithdrawnRecord as error:
+            error.record.check_name(name)
+            raise
         tainted: TaintedRecord | None = None
         for match in matches[:20]:
             try:
@@ -317,7 +332,10 @@ class Resolver:
             except TaintedRecord as error:
                 tainted = tainted or error
                 continue
-            record.check_name(name)
+            if name.latest:
+                await check_version(client, record, name)
+            else:
+                record.check_name(name)
             found = _with_hints(Resolved(record, name.path, client=client, registrar=client.url), name)
             saved = Saved(record, client.url, (await client.info()).vkey)
             await asyncio.to_thread(self._cache.keep, saved)
@@ -341,6 +359,8 @@ class Resolver:
         raise VerificationFailed(f"{record.ark} was given for {name}, but has no file with that hash")
 
     async def _remembered(self, name: Identifier) -> Resolved | None:
+        if name.latest:  # nobody remembers what is newest
+            return None
         for saved in await asyncio.to_thread(lambda: list(self._cache.find(name))):
             with suppress(Error):
                 found = _with_hints(Resolved(saved.record, name.path, registrar=saved.registrar), name)

@@ -42,6 +42,7 @@ from seedkeep.message_fields import utc
 from seedkeep.record_document import Copies, Record
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.registrar_messages import Queued
+from seedkeep.registrar_records import WithdrawnRecord
 from seedkeep.webseeds.probe import probe
 from seedkeep.webseeds.upload import UploadProgress, upload
 
@@ -59,6 +60,7 @@ class ShareRequest:
         path: the folder or file.
         name: of the dataset; the folder's name when "".
         upload: ``s3://…`` or ``swift://…`` to copy the bytes to, or "".
+        supersedes: rid of the record of which this is a new version, or "".
     """
 
     path: Path
@@ -68,6 +70,7 @@ class ShareRequest:
     web_seeds: tuple[str, ...] = ()
     upload: str = ""
     copies: int = 3
+    supersedes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class ShareResult:
 
     Args:
         state: ``recorded``, ``queued`` while a curator has to agree, or ``planned`` by a dry run.
+        supersedes: rid of the record of which it is a new version, or "".
     """
 
     ark: str
@@ -116,6 +120,7 @@ class ShareResult:
     bytes: int
     copies: int
     state: str
+    supersedes: str
 
     @classmethod
     def of(cls, record: Record, copies: int) -> ShareResult:
@@ -133,6 +138,7 @@ class ShareResult:
             bytes=d.bytes,
             copies=copies,
             state="recorded",
+            supersedes=record.body.supersedes,
         )
 
     @classmethod
@@ -140,7 +146,8 @@ class ShareResult:
         """What would be recorded, before any registrar has given it a name."""
         d = prepared.dataset
         magnets = magnet_v1(d.infohash_v1, d.name), magnet_v2(d.content_id, d.name)
-        return cls("", "", d.content_id, d.infohash_v1, *magnets, "", d.files, d.bytes, 0, "planned")
+        state, older = "planned", prepared.body.supersedes
+        return cls("", "", d.content_id, d.infohash_v1, *magnets, "", d.files, d.bytes, 0, state, older)
 
     @classmethod
     def queued(cls, prepared: Prepared, queued: Queued) -> ShareResult:
@@ -227,7 +234,11 @@ class Sharer:
         return await self.client.submit(event, body)
 
     async def _own_record(self, prepared: Prepared) -> Record | None:
-        for match in await self.client.resolve(f"urn:btmh:1220{prepared.dataset.content_id}"):
+        try:
+            matches = await self.client.resolve(f"urn:btmh:1220{prepared.dataset.content_id}")
+        except WithdrawnRecord:
+            return None  # what was withdrawn may be shared anew
+        for match in matches:
             record = await self.client.record(match.rid)
             if record.event.by == str(self.key.public):
                 return record
@@ -379,7 +390,9 @@ async def prepare(
             pieces_v1=hashlib.sha256(ingested.pieces_v1).hexdigest(),
         )
         seeds = tuple(dict.fromkeys(web_seeds))
-        made = RecordBody(dataset, request.metadata, request.license, seeds, request.copies)
+        made = RecordBody(
+            dataset, request.metadata, request.license, seeds, request.copies, request.supersedes
+        )
         return RecordBody.parse(made.encode())
 
     return Prepared(ingested, await asyncio.to_thread(body))

@@ -34,6 +34,7 @@ SHARE_KEYS = [
     "bytes",
     "copies",
     "state",
+    "supersedes",
 ]
 FETCH_KEYS = ["path", "files", "bytes", "seconds", "peers_bytes", "web_seed_bytes"]
 

@@ -18,6 +18,7 @@ from seedkeep.core.errors import NotFound, UsageError, VerificationFailed
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_duration, print_size
+from seedkeep.record_document import Record
 from seedkeep.resolve import Resolved, Resolver
 
 _SHOWN_FILES = 50
@@ -60,7 +61,8 @@ def fetch(
     """Fetch a dataset, or a part of it, and verify every byte.
 
     URI is an ARK, content id, magnet link, file hash (hash://sha256/…, md5:…), a registrar's page, or a
-    .torrent file; /path/in/dataset may follow. Interrupted, the same command goes on where it was.
+    .torrent file; @latest, for its newest version, and /path/in/dataset may follow. Interrupted, the same
+    command goes on where it was.
     """
     from seedkeep.fetch import FetchRequest
 
@@ -90,6 +92,8 @@ async def _fetch(uri: str, request: Any, registrars: Sequence[str], output: Outp
 
     async with open_user(os.environ, registrars=registrars) as user:
         found = await find(user.resolver, uri)
+        if found.record is not None and _is_old(found.record):
+            output.note(f"there is a newer version of this dataset: {found.record.ark}@latest")
         with output.progress() as bar:
 
             def report(at: FetchProgress) -> None:
@@ -130,10 +134,14 @@ def info(uri: str, with_files: bool, registrars: tuple[str, ...], as_json: bool,
 
 
 async def _info(uri: str, with_files: bool, registrars: Sequence[str]) -> tuple[dict[str, Any], str]:
+    from seedkeep.registrar_records import WithdrawnRecord
     from seedkeep.user import open_user
 
     async with open_user(os.environ, registrars=registrars) as user:
-        found = await find(user.resolver, uri)
+        try:
+            found = await find(user.resolver, uri)
+        except WithdrawnRecord as error:
+            return dict(error.record.document), _describe(Resolved(error.record), None, with_files)
         if found.record is None:
             return _foreign(found)
         manifest = await user.resolver.manifest(found)
@@ -143,10 +151,15 @@ async def _info(uri: str, with_files: bool, registrars: Sequence[str]) -> tuple[
         return fields, await asyncio.to_thread(_describe, found, manifest, with_files)
 
 
-def _describe(found: Resolved, manifest: Manifest, with_files: bool) -> str:
+def _describe(found: Resolved, manifest: Manifest | None, with_files: bool) -> str:
+    """
+    Args:
+        manifest: None for a withdrawn record, of which there are no files to be had.
+    """
     record = found.record
     assert record is not None
-    meta, dataset = record.body.metadata, record.dataset
+    state, dataset = record.state, record.dataset
+    meta, head = state.metadata, state.head
     rows = [
         ("ark", record.ark),
         ("title", meta.title or dataset.name),
@@ -158,9 +171,17 @@ def _describe(found: Resolved, manifest: Manifest, with_files: bool) -> str:
         ("content id", f"urn:btmh:1220{record.content_id}"),
         ("v1 info-hash", dataset.infohash_v1),
         ("recorded", f"{record.event.created} by {record.event.by}"),
+        ("version", meta.version),
+        ("dois", " ".join(meta.dois)),
+        ("revised", f"{head.created} (revision {head.seq})" if head.seq and not state.withdrawn else ""),
+        ("withdrawn", f"{head.created}: {state.note}" if state.withdrawn else ""),
+        ("supersedes", f"rid:{state.supersedes}" if state.supersedes else ""),
+        ("superseded", f"there is a newer version: {record.ark}@latest" if _is_old(record) else ""),
         ("page", record.text("landing_page")),
         ("web seeds", " ".join(record.web_seeds)),
     ]
+    if manifest is None:
+        return _rows(rows)
     if found.client is not None:
         copies = record.copies
         rows.append(
@@ -168,7 +189,7 @@ def _describe(found: Resolved, manifest: Manifest, with_files: bool) -> str:
         )
     else:
         rows.append(("copies", "unknown: this is what was remembered, no registrar answered"))
-    lines = [f"{name + ':':14}{value}" for name, value in rows if value]
+    lines = [_rows(rows)]
     files = [f for f in manifest.files if not found.path or f"{f.path}/".startswith(f"{found.path}/")]
     if found.path and not files:
         raise NotFound(f"{printable(dataset.name)} has no file {printable(found.path)}")
@@ -178,6 +199,14 @@ def _describe(found: Resolved, manifest: Manifest, with_files: bool) -> str:
     if len(files) > _SHOWN_FILES and not with_files:
         lines.append(f"  … and {len(files) - _SHOWN_FILES} more (--files lists all)")
     return "\n".join(lines)
+
+
+def _rows(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(f"{name + ':':14}{value}" for name, value in rows if value)
+
+
+def _is_old(record: Record) -> bool:
+    return record.latest != record.rid
 
 
 def _foreign(found: Resolved) -> tuple[dict[str, Any], str]:

@@ -15,6 +15,7 @@ from seedkeep.cli.demo import demo
 from seedkeep.cli.key import key
 from seedkeep.cli.login import login, logout, whoami
 from seedkeep.cli.node import node
+from seedkeep.cli.record import edit, history, withdraw
 from seedkeep.cli.running import Commands
 from seedkeep.cli.share import share
 from seedkeep.cli.taint import taint
@@ -53,7 +54,23 @@ def cli() -> None:
     """
 
 
-for command in (share, fetch, info, verify, whatis, node, taint, key, login, logout, whoami, demo):
+for command in (
+    share,
+    fetch,
+    info,
+    verify,
+    whatis,
+    edit,
+    history,
+    withdraw,
+    node,
+    taint,
+    key,
+    login,
+    logout,
+    whoami,
+    demo,
+):
     cli.add_command(command)
 
 
