@@ -16,9 +16,12 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from sqlalchemy import select
 
+from seedkeep.core import jcs
 from seedkeep.core.errors import UsageError
 from seedkeep.core.taint import Head
+from seedkeep_registrar.store import account_keys
 from seedkeep_registrar.store.tables import claims
+from tests.support.people import Mailbox, bind_by_mail
 from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.registrar import Person, RegistrarUnderTest, registrar_with, shareable, start_registrar
@@ -334,3 +337,39 @@ async def test_sqlite_is_for_one_process(several: Several) -> None:
         several.data = several.data / "elsewhere" / "registrar"
         with pytest.raises(UsageError, match="another registrar is running"):
             await several.start()
+
+
+async def test_what_an_operator_changes_at_one_counts_at_once_at_all(
+    several: Several, mailbox: Mailbox
+) -> None:
+    settings = {"operator_emails": ("boss@example.org",), "registration": "members"}
+    first, second = await several.start(**settings), await several.start(**settings)
+    boss, ada = first.person(), first.person()
+    await bind_by_mail(boss, "boss@example.org", mailbox)
+    account = (await bind_by_mail(ada, "ada@example.org", mailbox))["id"]
+    there = second.person(ada)
+    for change, status in (({"role": "operator"}, 200), ({"role": "member"}, 403), ({"disabled": True}, 403)):
+        path = f"/api/v1/accounts/{account}"
+        assert (await boss.send("PATCH", path, jcs.dumps(change))).status == 200
+        assert (await there.send("GET", "/api/v1/accounts", b"")).status == status
+    begun = (await first.person(boss).post("/api/v1/account/bindings", {"label": "new"})).json
+    waits = asyncio.create_task(
+        second.person(boss).send("GET", f"/api/v1/account/bindings/{begun['id']}?wait=60", b"")
+    )
+    refused = await first.under_test.context.db.write(
+        account_keys.end_binding, begun["id"], "refused", account, first.under_test.clock()
+    )
+    assert refused
+    async with asyncio.timeout(60):
+        assert (await waits).json["state"] == "refused"  # learned from the other process
+
+
+async def test_a_code_that_is_used_at_several_at_once_opens_once(several: Several, mailbox: Mailbox) -> None:
+    ones = [await several.start() for _ in range(3)]
+    person = ones[0].person()
+    asked = {"label": "", "email": "ada@example.org"}
+    begun = (await person.post("/api/v1/account/bindings", asked)).json
+    code = {"code": (await mailbox.next("ada@example.org")).code}
+    path = f"/api/v1/account/bindings/{begun['id']}/code"
+    answers = await asyncio.gather(*(one.person(person).post(path, code) for one in ones for _ in range(2)))
+    assert sorted(a.status for a in answers) == [200, 403, 403, 403, 403, 403]

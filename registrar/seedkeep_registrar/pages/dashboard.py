@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep_registrar import times
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Role
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.operations.health import ready
@@ -35,6 +36,7 @@ async def _dashboard(request: web.Request) -> web.Response:
     return show(
         request,
         "operate.html",
+        approvals=(await registrar.db.read(curators.read, registrar.settings)).needed,
         checks=await ready(registrar),
         took=round(1000 * (time.monotonic() - started)),
         settings=registrar.settings,
