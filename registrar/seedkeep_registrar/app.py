@@ -35,6 +35,7 @@ from seedkeep_registrar.exports import crawlers
 from seedkeep_registrar.feeds import routes as feeds
 from seedkeep_registrar.interface.manners import manners
 from seedkeep_registrar.operations import routes as operations
+from seedkeep_registrar.operations.journaling import journalled
 from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
@@ -100,7 +101,9 @@ def make_app(registrar: Registrar) -> web.Application:
     The parts outside the native interface (tracker, web seeds, pages, announcement on the LAN) each add
     their routes here, and what they start and stop with the application through ``app.cleanup_ctx``.
     """
-    app = web.Application(middlewares=[request_log, measured, problems, limited, recognised, manners])
+    app = web.Application(
+        middlewares=[request_log, measured, problems, limited, recognised, journalled, manners]
+    )
     app[REGISTRAR] = registrar
     app[torrents.BUILT] = Built()
     for module in _ROUTES:

@@ -11,11 +11,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seedkeep.core.metadata import Affiliation, Creator, Metadata, Related, Subject
 from seedkeep.core.metainfo import torrent_v1, torrent_v2
+from seedkeep_registrar.app import make_app
+from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.operations.journaling import ACTIONS, NOT_TOLD
 from seedkeep_registrar.pages.metadata_form import LISTS, metadata_of, rows_of
 from tests.support.people import Browser, Mailbox, browser, hidden
 from tests.support.registrar import (
@@ -267,3 +271,44 @@ def test_saving_a_form_as_it_is_changes_nothing(metadata: Metadata) -> None:
 def test_every_list_of_the_metadata_is_in_the_form() -> None:
     lists = {field.name for field in dataclasses.fields(Metadata) if str(field.type).startswith("tuple[")}
     assert lists - {"dois"} == set(LISTS)
+
+
+async def test_the_journal_says_who_did_what_and_keeps_no_secret(
+    home: RegistrarUnderTest, ada: Browser, mailbox: Mailbox
+) -> None:
+    async with browser(home.url) as boss:
+        await boss.sign_in(BOSS, mailbox)
+        assert (await boss.post("/accounts/1", {"role": "curator"})).status == 303
+        token = await boss.json("POST", "/api/v1/account/tokens", {"name": "n", "scopes": ["read"]})
+        assert token.status == 201, token
+        assert (await boss.post("/accounts", {"email": "nobody", "role": "member"})).status == 400
+        page = await boss.get("/operate/journal")
+        said = text_of(page)
+        for words in ("account.governed", "account 1", f"({BOSS})", "token.made", "session.begun"):
+            assert words in said
+        assert "account.added" not in said
+        assert token.json["token"] not in said
+        assert "link" not in said
+        some = text_of(await boss.get("/operate/journal?action=token"))
+        assert "token.made" in some
+        assert "account.governed" not in some
+
+
+async def test_every_route_that_changes_something_is_told_in_the_journal_or_left_out_on_purpose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[web.Application] = []
+
+    def watched(context: Registrar) -> web.Application:
+        made.append(make_app(context))
+        return made[0]
+
+    monkeypatch.setattr("seedkeep_registrar.server.make_app", watched)
+    async with registrar_with(tmp_path):
+        writes = {
+            (route.method, route.resource.canonical)
+            for route in made[0].router.routes()
+            if route.method not in ("GET", "HEAD", "OPTIONS") and route.resource is not None
+        }
+    assert {w for w in writes if w not in ACTIONS and w[1] not in NOT_TOLD} == set()
+    assert set(ACTIONS) - writes == set()
