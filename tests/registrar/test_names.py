@@ -116,6 +116,8 @@ async def test_a_mistyped_ark_leads_to_those_that_may_have_been_meant(
         assert (answer.status, answer.json["code"]) == (404, "not_found"), typed
         assert answer.json["suggestions"] == [{"ark": ark, "landing_page": f"{any_registrar.url}/{ark}"}]
         assert answer.json["hint"] == f"Did you mean {ark}?"
+    program = await any_registrar.curator.get(f"/{wrong}", headers={"Accept": "application/json"})
+    assert program.json["suggestions"][0]["ark"] == ark
     page = await any_registrar.curator.get(f"/{wrong}", headers={"Accept": "text/html"})
     assert page.status == 404
     assert f'href="/{ark}"' in page.body.decode()

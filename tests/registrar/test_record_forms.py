@@ -188,6 +188,22 @@ async def test_of_a_withdrawn_record_every_description_stays(any_registrar: Regi
         assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (410, kind)
 
 
+async def test_the_name_of_the_newest_version_leads_to_its_page(any_registrar: RegistrarUnderTest) -> None:
+    sharer = any_registrar.person()
+    first = await sharer.register(shareable("one"))
+    second = await sharer.register(shareable("two"), supersedes=first["rid"])
+    base = any_registrar.url
+    for path, target in (
+        (f"/{first['ark']}@latest", f"{base}/{second['ark']}"),
+        (f"/{second['ark']}@latest?format=bibtex", f"{base}/{second['ark']}?format=bibtex"),
+        (f"/{first['ark']}@latest/sub/small.txt", f"{base}/{second['ark']}/sub/small.txt"),
+    ):
+        answer = await get(any_registrar, path, BROWSER)
+        assert (answer.status, answer.headers["Location"]) == (302, target)
+    described = json.loads((await get(any_registrar, f"/{second['ark']}", "application/ld+json")).body)
+    assert described["isBasedOn"] == [f"{base}/records/{first['rid']}"]
+
+
 async def test_of_a_tainted_record_nothing_is_given_in_any_form(registrar: RegistrarUnderTest) -> None:
     rid, page = await registered(registrar)
     assert (await registrar.curator.taint(f"record:{rid}")).status == 201

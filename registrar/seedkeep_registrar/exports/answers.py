@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from seedkeep_registrar.exports.citations import DEFAULT_STYLE, STYLES
 from seedkeep_registrar.exports.described import MOST_FILES, Described, describe
 from seedkeep_registrar.exports.formats import FORMATS, Format, citation
 from seedkeep_registrar.exports.schema_org import schema_org
-from seedkeep_registrar.exports.signposting import LINKSET, format_url, link_header
+from seedkeep_registrar.exports.signposting import LINKSET, format_url, link_header, linkset_header
 from seedkeep_registrar.negotiation import choose, parse_accept
 from seedkeep_registrar.problems import WithdrawnRecord, problem
 from seedkeep_registrar.store import files
@@ -92,16 +93,18 @@ async def answer(
         if wanted in (HTML, JSON):
             raise
         document, status = gone.members, 410
+    if wanted == JSON:  # what programs ask for all the time: nothing is made that they do not need
+        made = web.Response(body=jcs.dumps(dict(document)), content_type="application/json", headers=_HEADERS)
+        made.headers["Link"] = linkset_header(registrar.public_url, document["rid"])
+        return made
     record = await described(registrar, document)
     if wanted is None:
         return _not_acceptable(record)
     if wanted == HTML and page:
         made = await page(document, record)
         made.headers["Vary"] = "Accept"
-    elif wanted == JSON:
-        made = web.Response(body=jcs.dumps(dict(document)), content_type="application/json", headers=_HEADERS)
     else:
-        made = _formatted(request, record, EVERY[wanted])
+        made = await _formatted(request, record, EVERY[wanted])
     made.headers["Link"] = link_header(record)
     made.set_status(status)
     return made
@@ -150,10 +153,11 @@ def _inflected(request: web.Request) -> bool:
     return request.query_string in _INFLECTIONS or request.raw_path.endswith("?")
 
 
-def _formatted(request: web.Request, record: Described, made: Format) -> web.Response:
-    body = made.render(record)
+async def _formatted(request: web.Request, record: Described, made: Format) -> web.Response:
     if made.name == "citation":
         body = citation(record, _style(request)).encode()
+    else:  # descriptions may be long
+        body = await asyncio.to_thread(made.render, record)
     headers = dict(_HEADERS)
     kind = made.media_type
     if kind.startswith("text/") or kind.endswith("/x-bibtex"):

@@ -62,6 +62,11 @@ def link_header(record: Described) -> str:
     return ", ".join(shown)
 
 
+def linkset_header(public_url: str, rid: str) -> str:
+    """The value of the Link header of a record's JSON."""
+    return _printed(Link("linkset", f"{public_url}/api/v1/records/{rid}?format=linkset", LINKSET_TYPE))
+
+
 def linkset(record: Described) -> bytes:
     """The links of the page, its items and its descriptions, each under its own anchor."""
     page: dict[str, Any] = {"anchor": record.url}

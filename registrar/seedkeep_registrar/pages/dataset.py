@@ -16,6 +16,7 @@ from seedkeep.core.errors import InvalidInput, NotFound, UsageError
 from seedkeep.core.identifiers import Identifier, Kind, parse
 from seedkeep.core.web_seed import path_below, url_below
 from seedkeep_registrar import times
+from seedkeep_registrar.api.resolve import matches_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import record_document, untainted
 from seedkeep_registrar.exports.answers import answer, citations_of, described, embedded, exports_of
@@ -29,6 +30,7 @@ from seedkeep_registrar.store.copy_counts import Counts
 from seedkeep_registrar.store.folders import Listing
 from seedkeep_registrar.store.records import Version
 from seedkeep_registrar.store.web_seed_reports import Report
+from seedkeep_registrar.suggestions import unknown_name
 
 _SHOWN_S = 400 * 86400.0
 _REPORTS_SHOWN = 20
@@ -54,13 +56,27 @@ async def _record(request: web.Request) -> web.Response:
 
 @routes.get("/ark:{name:/?.+}")
 async def _ark(request: web.Request) -> web.Response:
+    text = f"ark:{request.match_info['name']}"
     try:
-        named = parse(f"ark:{request.match_info['name']}")
+        named = parse(text)
     except (InvalidInput, UsageError) as error:
-        raise NotFound(error.what, hint=error.hint) from error
+        raise await unknown_name(request.app[REGISTRAR], text, error.what, error.hint) from error
+    if named.latest:
+        return await _newest(request, named)
     if named.path:
         return await _file(request, named)
     return await _landing(request, named.kind, named.value)
+
+
+async def _newest(request: web.Request, named: Identifier) -> web.Response:
+    """``ark:/…@latest``: to the newest version, whichever that is now."""
+    registrar = request.app[REGISTRAR]
+    match = (await matches_of(registrar, str(named)))[0]
+    path = f"/{quote(match['path'])}" if match["path"] else ""
+    asked = request.rel_url.raw_query_string
+    query = f"?{asked}" if asked else ""
+    target = f"{registrar.public_url}/{match['ark']}{path}{query}"
+    return web.Response(status=302, headers={"Location": target, "Cache-Control": "no-cache"})
 
 
 @routes.get("/records/{rid:[0-9a-f]{64}}/files")
