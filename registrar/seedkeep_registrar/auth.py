@@ -19,6 +19,8 @@ from seedkeep_registrar.store import nonces
 
 #: JSON above this many bytes is parsed in a thread
 _LARGE_JSON = 64 * 1024
+#: bytes per second
+_SLOWEST = 2000
 
 
 def target_uri(registrar: Registrar, request: web.Request) -> str:
@@ -49,14 +51,17 @@ async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it comes.
 
     Raises:
-        TimeoutError: the sender falls silent for longer than ``body_timeout_s``.
+        TimeoutError: the sender falls silent for longer than ``body_timeout_s``, or has been slower than
+            :data:`_SLOWEST` for that long: who drips bytes would hold a connection for ever.
     """
-    silence = request.app[REGISTRAR].settings.body_timeout_s
+    silence, loop = request.app[REGISTRAR].settings.body_timeout_s, asyncio.get_running_loop()
+    started, read = loop.time(), 0
     while True:
-        async with asyncio.timeout(silence):
+        async with asyncio.timeout_at(min(loop.time() + silence, started + silence + read / _SLOWEST)):
             chunk = await request.content.readany()
         if not chunk:
             return
+        read += len(chunk)
         yield chunk
 
 

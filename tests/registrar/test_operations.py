@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import io
 import json
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -190,3 +194,49 @@ async def test_a_publisher_may_register_so_much_and_no_more(
         assert (refused.status, refused.json["code"]) == (403, "refused")
         assert "may" in refused.json["detail"]
         await other.register(shareable("three"))
+
+
+# --- what a hostile client may hold up ---
+
+
+async def test_a_body_that_drips_is_cut_off(tmp_path: Path) -> None:
+    async with registrar_with(tmp_path, body_timeout_s=0.5) as registrar:
+        url = urlsplit(registrar.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        body = b"x" * 100_000
+        path = f"/api/v1/objects/{hashlib.sha256(body).hexdigest()}"
+        head = f"PUT {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n"
+        signed = registrar.person().signature("PUT", path, body)
+        writer.write((head + "".join(f"{n}: {v}\r\n" for n, v in signed.items()) + "\r\n").encode())
+
+        async def drip() -> None:
+            with suppress(ConnectionError):
+                while True:
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        try:
+            async with asyncio.timeout(60):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        finally:
+            dripping.cancel()
+            writer.close()
+
+
+@pytest.mark.parametrize("what", ["line", "field", "fields"])
+async def test_headers_have_limits(registrar: RegistrarUnderTest, what: str) -> None:
+    url = urlsplit(registrar.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    path = "/" + ("a" * 20_000 if what == "line" else "")
+    extra = {"line": "", "field": f"X: {'a' * 20_000}\r\n", "fields": "X: a\r\n" * 50_000}[what]
+    with suppress(ConnectionError):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\n{extra}\r\n".encode())
+        await writer.drain()
+    with suppress(ConnectionError):
+        async with asyncio.timeout(60):
+            answer = await reader.read(20)
+        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+    writer.close()
+    assert (await registrar.person().get("/healthz")).status == 200
