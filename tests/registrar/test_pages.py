@@ -115,8 +115,9 @@ async def test_files_are_reached_folder_by_folder_and_page_by_page(home: House) 
     for query in ("after=-1", "after=x", "folder=" + "x" * 5000):
         status, _ = await home.page(f"/{record['ark']}?{query}")
         assert status == 400
-    status, _ = await home.page(f"/{record['ark']}?folder=nothing")
-    assert status == 404
+    for folder in ("nothing", "%00", "d1%00", "%ED%A0%80", "%FF", "d1/", "/d1", "read.me"):
+        status, _ = await home.page(f"/{record['ark']}?folder={folder}")
+        assert status == 404, folder
     status, headers, _ = await home.get(f"/{record['ark']}/d1")
     assert (status, headers["location"]) == (302, f"{record['landing_page']}?folder=d1")
 
@@ -176,7 +177,7 @@ async def test_any_name_leads_to_its_dataset(home: House) -> None:
     ):
         status, headers, _ = await home.get(f"/find?id={name}")
         assert (status, headers["location"]) == (303, record["landing_page"]), name
-    status, page = await home.page("/find?id=md5:" + "0" * 32)
+    status, _ = await home.page("/find?id=md5:" + "0" * 32)
     assert status == 404
     status, headers, _ = await home.get("/find?id=hello")
     assert (status, headers["location"]) == (303, "/search?q=hello")

@@ -54,7 +54,7 @@ SHOTS = [
     Shot("record-folder", lambda w: f"/{w.rich['ark']}?folder=reads/plate-03"),
     Shot("record-opened", lambda w: f"/{w.rich['ark']}", do=open_everything),
     Shot("nodes", lambda w: "/nodes"),
-    Shot("nodes-second", lambda w: "/nodes?after=50"),
+    Shot("nodes-second", lambda w: "/nodes?after=10"),
     Shot("too-many", lambda w: "/find?id=429", 429),
     Shot("refused", lambda w: "/find?id=403", 403),
     Shot("sign-in-first", lambda w: "/find?id=401", 401),
@@ -76,6 +76,7 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes, "matches_of", failing)
+        patch.setattr(routes, "_NODES_PER_PAGE", 10)
         async with world(tmp_path_factory.mktemp("world")) as opened:
             yield opened
 

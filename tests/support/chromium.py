@@ -123,9 +123,16 @@ class Tab:
 
     async def barriers(self) -> list[str]:
         """What axe-core finds wrong with the page as it is now."""
+        return await self._ask_axe(_AXE_TAGS)
+
+    async def faint(self) -> list[str]:
+        """What axe-core finds too faint: all that can change with :meth:`scheme`."""
+        return await self._ask_axe(["color-contrast", "link-in-text-block"])
+
+    async def _ask_axe(self, rules: list[str]) -> list[str]:
         if not await self.evaluate("typeof axe === 'object'"):
             await self.evaluate(f"{_axe()};0")
-        found: list[str] = await self.evaluate(_AXE_RUN % _AXE_TAGS)
+        found: list[str] = await self.evaluate(_AXE_RUN % rules)
         return found
 
     async def evaluate(self, expression: str) -> Any:
