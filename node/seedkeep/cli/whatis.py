@@ -74,7 +74,7 @@ def _dataset(found: Resolved) -> dict[str, str]:
     assert record is not None
     return {
         "ark": record.ark,
-        "title": record.body.metadata.title or record.dataset.name,
+        "title": record.state.metadata.title or record.dataset.name,
         "path": found.path,
         "license": record.body.license,
         "landing_page": record.text("landing_page"),
