@@ -91,6 +91,7 @@ def record(metadata: Metadata = FULL, **changes: Any) -> Described:
         "metadata": metadata.encode(),
         "updated": "2026-02-28T12:00:00Z",
         "supersedes": "",
+        "seq": 2,
         **changes,
     }
     return describe(
@@ -188,7 +189,13 @@ def test_schema_org_names_people_by_orcid_places_by_ror_and_files_by_digest() ->
         "contentUrl": "https://seed.example.edu/data/phages/reads/a%20b.csv",
         "contentSize": "7 B",
     }
-    assert {*found["identifier"]} >= {PAGE, ARK, f"urn:btmh:1220{'a3' * 32}", f"hash://sha256/{'d5' * 32}"}
+    assert {*found["identifier"]} >= {
+        PAGE,
+        ARK,
+        f"urn:btmh:1220{'a3' * 32}",
+        f"hash://sha256/{'d5' * 32}",
+        "urn:lsid:data.example.edu:dataset:sk7v3bq0kd2mtx9p4c:2",
+    }
 
 
 def test_without_its_data_a_record_is_still_described_and_offers_nothing() -> None:

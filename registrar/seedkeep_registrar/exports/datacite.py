@@ -78,8 +78,7 @@ def _different(values: Sequence[Any]) -> list[Any]:
 
 
 def _other_names(record: Described) -> list[dict[str, str]]:
-    names = [("ARK", record.ark), ("URL", record.url), ("Content id", record.names[1])]
-    names += [("Manifest", name) for name in record.names[2:]]
+    names = [*record.names, ("URL", record.url)]
     names += [("DOI", doi) for doi in record.metadata.dois[1:]]
     return [{"alternateIdentifier": name, "alternateIdentifierType": kind} for kind, name in names]
 

@@ -10,7 +10,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from seedkeep.core.identifiers import Identifier, Kind
 from seedkeep.core.licenses import License, license_of
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.metadata import Metadata, parse_metadata
@@ -46,7 +48,7 @@ class Described:
         url: the landing page.
         ark: ``ark:/NAAN/sk…``.
         cited: the URL that citations name: of the first DOI if there is one, else the landing page.
-        names: further names of the same data as URIs.
+        names: what it is called besides, each with the kind of that name; the ARK first.
         year: of publication, four digits.
         created, updated: UTC, as printed.
         data: what can be downloaded; empty when the data are gone.
@@ -59,7 +61,7 @@ class Described:
     ark: str
     url: str
     cited: str
-    names: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
     title: str
     publisher: str
     year: str
@@ -109,10 +111,13 @@ def describe(
     page = str(document["landing_page"])
     manifest = body.get("dataset", {}).get("manifest", "")
     before = document["supersedes"]
+    host, local = urlsplit(catalog_url).hostname, document["ark"].rpartition("/")[2]
+    lsid = Identifier(Kind.LSID, f"{host}:{local}", revision=document["seq"])
     names = [
-        document["ark"],
-        f"urn:btmh:1220{document['content_id']}",
-        *([f"hash://sha256/{manifest}"] if manifest else []),
+        ("ARK", document["ark"]),
+        ("Content id", f"urn:btmh:1220{document['content_id']}"),
+        *([("Manifest", f"hash://sha256/{manifest}")] if manifest else []),
+        ("LSID", str(lsid)),
     ]
     return Described(
         metadata=metadata,

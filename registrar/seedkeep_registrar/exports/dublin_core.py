@@ -28,7 +28,7 @@ def dublin_core(record: Described) -> bytes:
         ("publisher", [record.publisher]),
         ("date", [record.created[:10]]),
         ("type", ["Dataset"]),
-        ("identifier", [record.url, *map(doi_url, metadata.dois), *record.names]),
+        ("identifier", [record.url, *map(doi_url, metadata.dois), *(name for _, name in record.names)]),
         ("language", [metadata.language]),
         (
             "relation",

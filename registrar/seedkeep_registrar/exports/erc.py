@@ -29,7 +29,7 @@ def erc(record: Described) -> str:
         ("how", ["(:mtype dataset)"]),
         ("license", [_value(record.license.url or record.license.id)]),
         ("publisher", [_value(record.publisher)]),
-        ("identifier", list(record.names)),
+        ("identifier", [name for _, name in record.names]),
         ("size", [f"{record.bytes} bytes in {record.files} files"]),
         ("note", [gone]),
         ("erc-support", [""]),

@@ -30,7 +30,7 @@ def schema_org(record: Described) -> dict[str, Any]:
         "name": record.title,
         "description": _description(record),
         "url": record.url,
-        "identifier": [*dois, record.url, *record.names],
+        "identifier": [*dois, record.url, *(name for _, name in record.names)],
         "sameAs": dois,
         "version": metadata.version,
         "creator": [_creator(c) for c in metadata.creators],
