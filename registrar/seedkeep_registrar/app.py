@@ -41,6 +41,7 @@ from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, curation, dashboard, editing, oidc, people, registering, sign_in
 from seedkeep_registrar.pages import collections as collection_pages
+from seedkeep_registrar.pages import interface as interface_page
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.pages import search as search_page
 from seedkeep_registrar.problems import problems
@@ -83,6 +84,7 @@ _ROUTES = (
 _PARTS = (
     operations,
     openapi,
+    interface_page,
     account_keys,
     oidc,
     search,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jsonschema_rs
 from aiohttp import web
 
@@ -37,7 +39,8 @@ async def test_the_document_is_served_and_its_schemas_are_sound(registrar: Regis
     document = answer.json
     assert document["openapi"] == "3.1.0"
     assert document["servers"] == [{"url": registrar.url}]
-    for schema in document["components"]["schemas"].values():
+    for name, schema in document["components"]["schemas"].items():
+        assert name.isidentifier(), f"two shapes have the same name: {name}"
         jsonschema_rs.meta.validate(schema)
     operations = [one for path in document["paths"].values() for one in path.values()]
     names = [one["operationId"] for one in operations]
@@ -49,3 +52,17 @@ async def test_the_document_is_served_and_its_schemas_are_sound(registrar: Regis
         for link in given.get("links", {}).values()
     }
     assert linked <= set(names)
+
+
+async def test_the_page_shows_every_operation_and_shape(registrar: RegistrarUnderTest) -> None:
+    document = (await registrar.curator.get("/api/v1/openapi.json")).json
+    page = await registrar.curator.get("/api/v1/docs")
+    assert page.status == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    html = page.body.decode()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert f'id="{operation["operationId"]}"' in html
+    anchors = set(re.findall(r'id="(shape-\w+)"', html))
+    assert anchors == {f"shape-{name}" for name in document["components"]["schemas"]}
+    assert set(re.findall(r'href="#(shape-\w+)"', html)) <= anchors

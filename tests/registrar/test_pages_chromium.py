@@ -39,6 +39,11 @@ async def open_everything(tab: Tab) -> None:
         await tab.until(f"[...document.querySelectorAll('.tree .tree')].length >= {1 + (name != 'reads/')}")
 
 
+async def open_operations(tab: Tab) -> None:
+    """Open every operation of the interface."""
+    await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+
+
 SHOTS = [
     Shot("home", lambda w: "/"),
     Shot("home-older", lambda w: "/?cursor=15"),
@@ -61,6 +66,8 @@ SHOTS = [
     Shot("unavailable", lambda w: "/find?id=503", 503),
     Shot("broken", lambda w: "/find?id=500", 500),
     Shot("taints", lambda w: "/taints"),
+    Shot("interface", lambda w: "/api/v1/docs"),
+    Shot("interface-opened", lambda w: "/api/v1/docs", do=open_operations),
 ]
 
 

@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from seedkeep_registrar.accounts.browser import cookie_name
 from seedkeep_registrar.api.problem_shapes import SHAPES
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.document import document_of
 from seedkeep_registrar.interface.operation import operation
 
 routes = web.RouteTableDef()
-_DOCUMENT: web.AppKey[bytes] = web.AppKey("openapi", bytes)
+DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("openapi", dict)
+_ENCODED: web.AppKey[bytes] = web.AppKey("openapi_json", bytes)
 
 
 @routes.get("/api/v1/openapi.json")
@@ -21,14 +23,16 @@ _DOCUMENT: web.AppKey[bytes] = web.AppKey("openapi", bytes)
 async def openapi(request: web.Request) -> web.Response:
     """The OpenAPI 3.1 document."""
     return web.Response(
-        body=request.app[_DOCUMENT],
+        body=request.app[_ENCODED],
         content_type="application/json",
         headers={"Access-Control-Allow-Origin": "*"},
     )
 
 
 async def _make(app: web.Application) -> None:
-    app[_DOCUMENT] = msgspec.json.encode(document_of(app, app[REGISTRAR].public_url, SHAPES))
+    url = app[REGISTRAR].public_url
+    app[DOCUMENT] = document_of(app, url, SHAPES, cookie_name(url))
+    app[_ENCODED] = msgspec.json.encode(app[DOCUMENT])
 
 
 def setup(app: web.Application) -> None:

@@ -17,6 +17,7 @@ from seedkeep_registrar import documents, histories, revising
 from seedkeep_registrar.accounts.principal import Role, json_of, require
 from seedkeep_registrar.api.fields import Fields, path_hex64
 from seedkeep_registrar.api.shapes import (
+    Editor,
     EmptyOrHex64,
     Event,
     Metadata,
@@ -43,14 +44,6 @@ class ChangeDocument(TypedDict):
     field: str
     before: list[str]
     after: list[str]
-
-
-class Editor(TypedDict, total=False):
-    """For whom the registrar signed."""
-
-    account: str
-    name: str
-    orcid: str
 
 
 class RevisionDocument(TypedDict):

@@ -42,15 +42,12 @@ _SECURITY_SCHEMES = {
         "scheme": "bearer",
         "description": "A token made on the account's page; each operation says which scope it needs.",
     },
-    SESSION: {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "seedkeep_session",
-        "description": "The session of a browser in which somebody signed in; writes need the Origin header.",
-    },
 }
-
-
+_SESSION_SCHEME = {
+    "type": "apiKey",
+    "in": "cookie",
+    "description": "The session of a browser in which somebody signed in; writes need the Origin header.",
+}
 _TAG_PARAMETER = {
     "name": "If-None-Match",
     "in": "header",
@@ -87,13 +84,16 @@ def described_routes(app: web.Application) -> Iterator[tuple[str, str, web.Abstr
             yield route.method, path, route
 
 
-def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[int, Any]) -> dict[str, Any]:
+def document_of(
+    app: web.Application, public_url: str, problem_shapes: Mapping[int, Any], cookie: str
+) -> dict[str, Any]:
     """The OpenAPI document.
 
     Args:
         app: the application with all its routes.
         public_url: where it is served, without ``/`` at the end.
         problem_shapes: of problem documents that say more than :class:`Problem`, by status.
+        cookie: name of the one that carries a session.
     """
     found = [
         (method, path, described)
@@ -127,7 +127,7 @@ def document_of(app: web.Application, public_url: str, problem_shapes: Mapping[i
             "schemas": components,
             "parameters": {"IfNoneMatch": _TAG_PARAMETER, "IdempotencyKey": _KEY_PARAMETER},
             "headers": _HEADERS,
-            "securitySchemes": _SECURITY_SCHEMES,
+            "securitySchemes": {**_SECURITY_SCHEMES, SESSION: {**_SESSION_SCHEME, "name": cookie}},
         },
     }
 
