@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from seedkeep_registrar.accounts import codes
 from seedkeep_registrar.accounts.principal import SCOPES
+from tests.registrar.test_sign_in import everything
 from tests.support.people import Browser, Mailbox, browser, hidden
 from tests.support.registrar import (
     Answer,
@@ -305,6 +306,22 @@ async def test_whoever_finds_a_token_cannot_make_more_of_it(
         assert (await one.json("POST", "/api/v1/account/tokens", {"name": "x", "scopes": []})).status == 400
         rogue = {"name": "x", "scopes": ["root"]}
         assert (await one.json("POST", "/api/v1/account/tokens", rogue)).status == 400
+
+
+async def test_a_token_is_shown_once_also_to_those_who_ask_again(
+    registrar: RegistrarUnderTest, mailbox: Mailbox
+) -> None:
+    async with browser(registrar.url) as one:
+        await one.sign_in(ADA, mailbox)
+        reader, message = await token_of(one, "read"), {"name": "full", "scopes": list(SCOPES)}
+        headers = {"Origin": one.url, "Idempotency-Key": "k-1"}
+        first = await one.send("POST", "/api/v1/account/tokens", headers=headers, json=message)
+        assert (first.status, first.headers["Cache-Control"]) == (201, "no-store")
+        headers = {**reader, "Idempotency-Key": "k-1"}
+        again = await program(registrar, "POST", "/api/v1/account/tokens", headers=headers, json=message)
+        assert again.status == 403
+        assert first.json["token"] not in again.body.decode()
+        assert first.json["token"] not in await registrar.context.db.read(everything)
 
 
 async def test_what_is_no_token_is_told_so(registrar: RegistrarUnderTest) -> None:

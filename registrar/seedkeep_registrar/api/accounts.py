@@ -30,7 +30,7 @@ Scope = Literal["read", "register", "edit", "curate", "operate"]
 AccountId = Annotated[int, Meta(ge=1, le=2**53 - 1, description="Number of an account.")]
 Line = Annotated[str, Meta(max_length=managing.MAX_NAME)]
 #: answers about people are for the one who asks
-PRIVATE = {"Cache-Control": "private, no-store"}
+PRIVATE = {"Cache-Control": "private, no-cache"}
 _PATH = {"account": AccountId}
 
 

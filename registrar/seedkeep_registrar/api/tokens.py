@@ -83,7 +83,9 @@ async def make_token(request: web.Request) -> web.Response:
         scopes=f.items("scopes", short_text(20), most=len(SCOPES)),
         days=f.number("days", most=managing.MAX_TOKEN_DAYS) if f.given("days") else 90,
     )
-    return answer({**token_document(token), "token": secret}, 201)
+    made = answer({**token_document(token), "token": secret}, 201)
+    made.headers["Cache-Control"] = "no-store"
+    return made
 
 
 @routes.delete("/api/v1/account/tokens/{token}")

@@ -1,7 +1,8 @@
 """``Idempotency-Key``: a request that makes something can be sent again without making it twice.
 
 The answer is kept for a day, for its sender alone, and given again to a request with the same key, address
-and body. Only success is kept: after a refusal, the key is free.
+and body. Only success is kept: after a refusal, the key is free. What must not be stored (``no-store``: a new
+token) is not kept either; such a request makes a second thing.
 Source: draft-ietf-httpapi-idempotency-key-header-06.
 """
 
@@ -50,7 +51,8 @@ async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
     made = False
     try:
         answer = await handler(request)
-        if answer.status < 300 and isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+        keeps = answer.status < 300 and "no-store" not in answer.headers.get("Cache-Control", "")
+        if keeps and isinstance(answer, web.Response) and isinstance(answer.body, bytes):
             headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
             await registrar.db.write(idempotency.keep, sender, key, Kept(answer.status, headers, answer.body))
             made = True
