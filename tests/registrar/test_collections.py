@@ -200,3 +200,24 @@ async def test_a_collection_is_curated_on_its_page(tmp_path: Path, mailbox: Mail
         assert "Other" in (await reader.get("/collections")).body.decode()
         assert (await boss.post("/collections/phages", {"drop": "yes"})).status == 303
         assert (await reader.get("/collections/phages")).status == 404
+
+
+async def test_a_node_that_follows_collections_is_offered_what_is_on_them(
+    any_registrar: RegistrarUnderTest,
+) -> None:
+    chosen = await record(any_registrar, "Chosen")
+    ruled = await record(any_registrar, "Ruled", "virology")
+    await record(any_registrar, "Pretender", "collection:phages", "Collection:Phages")
+    await make(any_registrar, "phages")
+    await make(any_registrar, "viruses", subject="virology")
+    path = "/api/v1/collections/phages/datasets"
+    assert (await any_registrar.curator.post(path, {"add": [chosen["rid"]]})).status == 200
+    for subjects, expected in (
+        (["collection:phages"], {chosen["rid"]}),
+        (["collection:viruses"], {ruled["rid"]}),
+        (["collection:phages", "virology"], {chosen["rid"], ruled["rid"]}),
+        (["collection:none"], set()),
+    ):
+        node = any_registrar.person()
+        assert (await node.introduce(subjects=subjects)).status == 201
+        assert {offer["rid"] for offer in (await node.beat())["offers"]} == expected

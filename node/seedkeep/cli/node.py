@@ -43,7 +43,14 @@ def _data_option(command: F) -> F:
 @click.option("--pledge", metavar="SIZE", help="Most disk space it ever uses, like 50GB.")
 @_data_option
 @click.option("--registrar", "registrars", multiple=True, metavar="URL", help="Serve this registrar.")
-@click.option("--subject", "subjects", multiple=True, help="Prefer datasets about this; may be repeated.")
+@click.option("--subject", "subjects", multiple=True, help="Take datasets about this; may be repeated.")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    metavar="NAME",
+    help="Take what is on this collection: its short name or the address of its page; may be repeated.",
+)
 @json_option
 def up(
     pledge: str | None,
@@ -51,6 +58,7 @@ def up(
     config: Path | None,
     registrars: tuple[str, ...],
     subjects: tuple[str, ...],
+    collections: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -62,7 +70,7 @@ def up(
         "pledge": pledge,
         "data": str(data) if data else None,
         "registrars": tuple(normal_url(u) for u in registrars),
-        "subjects": subjects,
+        "subjects": (*subjects, *(f"collection:{c.rstrip('/').rpartition('/')[2]}" for c in collections)),
     }
     settings = with_absolute_data(node_settings(Places.of(os.environ), os.environ, flags, file=config))
 

@@ -6,10 +6,13 @@ from sqlalchemy import Connection
 
 from seedkeep.core.placement import Candidate, Need, offers
 from seedkeep_registrar.settings import Settings
-from seedkeep_registrar.store import claims, datasets, records
+from seedkeep_registrar.store import claims, collections, datasets, records
+from seedkeep_registrar.store.collections import Collection
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.nodes import Node
 
+#: a node names a collection like this among its subjects
+FOLLOWED = "collection:"
 #: datasets looked at for one answer, neediest first
 LOOKED_AT = 500
 #: offers in one answer
@@ -20,7 +23,13 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
     """Datasets that this node should take, best first, each with the rid to read it by."""
     if node.state != "active":
         return []
+    subjects, followed = _followed(connection, node)
     needy = {d.content_id: d for d in datasets.needy(connection, limit=LOOKED_AT)}
+    collected = {}
+    for collection in followed:
+        for d in datasets.needy(connection, limit=LOOKED_AT, collection=collection.id):
+            needy[d.content_id] = d
+            collected[d.content_id] = FOLLOWED + collection.slug
     if not needy:
         return []
     own = set(claims.content_ids_of(connection, node.node))
@@ -33,7 +42,7 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
             wanted=d.wanted,
             created=d.created,
             publisher=d.publisher,
-            subjects=d.subjects,
+            subjects=_subjects(d, collected.get(d.content_id)),
             holders=tuple(holders[d.content_id]),
         )
         for d in needy.values()
@@ -44,7 +53,7 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
         operator=node.operator,
         pledge=node.pledge,
         free=max(0, node.pledge - node.used - node.reserved),
-        subjects=node.subjects,
+        subjects=subjects,
         held_of=claims.held_by_publisher(connection, node.node),
     )
     chosen = offers(needs, candidate, limit=AT_ONCE, publisher_share=settings.publisher_share)
@@ -53,3 +62,24 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
         if servable := records.servable(connection, need.content_id):
             found.append((needy[need.content_id], servable[0].rid))
     return found
+
+
+def _followed(connection: Connection, node: Node) -> tuple[tuple[str, ...], list[Collection]]:
+    """What a node is willing to hold as placement sees it, and the collections of chosen datasets among that.
+
+    One that follows a subject stands for the subject.
+    """
+    subjects, followed = [], []
+    for subject in node.subjects:
+        slug = subject.removeprefix(FOLLOWED)
+        collection = collections.by_slug(connection, slug) if slug != subject else None
+        subjects.append(collection.subject or subject if collection else subject)
+        if collection and not collection.subject:
+            followed.append(collection)
+    return tuple(subjects), followed
+
+
+def _subjects(dataset: Dataset, collected: str | None) -> tuple[str, ...]:
+    """What a dataset is about; nobody puts it on a collection by naming that as its subject."""
+    own = tuple(s for s in dataset.subjects if not s.casefold().startswith(FOLLOWED))
+    return (*own, collected) if collected else own

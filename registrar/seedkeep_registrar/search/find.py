@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, case, func, or_, select, tuple_
+from sqlalchemy import Connection, Text, and_, case, cast, func, or_, select, tuple_
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep.core.metadata import orcid
@@ -238,12 +238,13 @@ def _all_facets(connection: Connection) -> dict[str, list[tuple[str, int]]]:
 
 def _facets(connection: Connection, positions: Sequence[int]) -> dict[str, list[tuple[str, int]]]:
     """The commonest values of every facet among these documents."""
-    rows = connection.execute(
-        select(search_documents.c.facets).where(among(connection, search_documents.c.position, positions))
+    # as text: drivers take longer to read arrays than all the rest takes
+    texts = connection.execute(
+        select(cast(search_documents.c.facets, Text)).where(
+            among(connection, search_documents.c.position, positions)
+        )
     )
-    counts: Counter[int] = Counter()
-    for codes in rows.scalars():
-        counts.update(codes)
+    counts = Counter(int(code) for text in texts.scalars() for code in text[1:-1].split(","))
     common: dict[int, list[int]] = {int(facet): [] for facet in _SHOWN.values()}
     for code, _ in counts.most_common():
         of = common.get(facet_of(code)[0])

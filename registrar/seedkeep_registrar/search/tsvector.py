@@ -18,6 +18,8 @@ from seedkeep_registrar.search.words import Phrase
 
 #: documents looked at to learn how common the matches are
 _TRIED = 2000
+#: of the matches that the index gives, the newest that are looked at for the order of words and for copies
+CHECKED = 3000
 #: from this share of matches on, reading backwards is faster than the index
 _COMMON = 0.1
 # of a tsvector
@@ -41,8 +43,12 @@ _BACKWARDS = (
 )
 _BY_INDEX = (
     "WITH found AS MATERIALIZED (SELECT position FROM search_words WHERE words @@ CAST(:query AS tsquery)) "
-    "SELECT found.position FROM found WHERE found.position < :before{} "
+    "SELECT found.position FROM found WHERE found.position < :before "
     "ORDER BY found.position DESC LIMIT :limit"
+)
+_CHECK = (
+    "SELECT found.position FROM search_words found WHERE found.position = ANY(:positions) "
+    "AND found.words @@ CAST(:query AS tsquery){} ORDER BY found.position DESC LIMIT :limit"
 )
 _RANK = (
     "SELECT position, ts_rank(CAST(:weights AS real[]), words, CAST(:query AS tsquery)) FROM search_words "
@@ -50,18 +56,23 @@ _RANK = (
 )
 
 
-def _phrase(phrase: Phrase) -> str:
+def _phrase(phrase: Phrase, between: str = " <-> ") -> str:
     # words have letters and digits only
     words = [f"'{word}'" for word in phrase.words]
     if phrase.prefix:
         words[-1] += ":*"
-    return f"({' <-> '.join(words)})"
+    return f"({between.join(words)})"
 
 
-def _tsquery(terms: Terms) -> str:
-    parts = [_phrase(phrase) for phrase in terms.query.wanted]
+def _phrases(terms: Terms) -> tuple[Phrase, ...]:
+    return (*terms.query.wanted, *terms.query.unwanted)
+
+
+def _tsquery(terms: Terms, *, loosely: bool = False) -> str:
+    """The query; ``loosely`` without the order of words, which is not in the index."""
+    parts = [_phrase(phrase, " & " if loosely else " <-> ") for phrase in terms.query.wanted]
     parts += ["(" + " | ".join(f"'={code}'" for code in group) + ")" for group in terms.facets]
-    unwanted = [f"!{_phrase(phrase)}" for phrase in terms.query.unwanted]
+    unwanted = [f"!{_phrase(p)}" for p in terms.query.unwanted if not loosely or len(p.words) == 1]
     return " & ".join([*(parts or [_EVERYTHING]), *unwanted])
 
 
@@ -110,10 +121,15 @@ class Tsvector:
             width = max(_TRIED, int(1.2 * width * (limit - len(found)) / len(some)))
         # the planner does not know what it costs to read rows that are out of line
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        rest = {**values, "before": before, "limit": limit - len(found)}
-        found += connection.execute(text(_BY_INDEX.format(copies)), rest).scalars()
+        left = limit - len(found)
+        exact = not copies and all(len(phrase.words) == 1 for phrase in _phrases(terms))
+        rest = {"query": _tsquery(terms, loosely=True), "before": before, "limit": left if exact else CHECKED}
+        some = connection.execute(text(_BY_INDEX), rest).scalars().all()
+        if not exact:
+            check = {**values, "positions": some, "limit": left}
+            some = connection.execute(text(_CHECK.format(copies)), check).scalars().all()
         connection.execute(text("SET LOCAL enable_seqscan = on"))
-        return found
+        return [*found, *some]
 
     def scores(self, connection: Connection, terms: Terms, positions: Sequence[int]) -> dict[int, float]:
         query = " & ".join(_phrase(phrase) for phrase in terms.query.wanted)

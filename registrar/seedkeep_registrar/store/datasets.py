@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from seedkeep_registrar.store.collections_tables import collection_entries
 from seedkeep_registrar.store.records import live
 from seedkeep_registrar.store.tables import datasets, records
 
@@ -170,13 +171,24 @@ def set_counts(connection: Connection, content_id: str, *, complete: int, held: 
     )
 
 
-def needy(connection: Connection, *, limit: int) -> list[Dataset]:
-    """Servable datasets that lack copies, neediest first."""
+def needy(connection: Connection, *, limit: int, collection: int | None = None) -> list[Dataset]:
+    """Servable datasets that lack copies, neediest first.
+
+    Args:
+        collection: id of the one on which they must be.
+    """
+    query = select(datasets).where(datasets.c.servable.is_(True), datasets.c.missing > 0)
+    if collection is not None:
+        on_it = (
+            select(records.c.content_id)
+            .join(collection_entries, collection_entries.c.rid == records.c.rid)
+            .where(collection_entries.c.collection_id == collection)
+        )
+        query = query.where(datasets.c.content_id.in_(on_it))
     rows = connection.execute(
-        select(datasets)
-        .where(datasets.c.servable.is_(True), datasets.c.missing > 0)
-        .order_by(datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created)
-        .limit(limit)
+        query.order_by(
+            datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created
+        ).limit(limit)
     )
     return [_dataset(row) for row in rows]
 

@@ -113,7 +113,7 @@ datasets = Table(
     Column("wanted", Integer, nullable=False),
     Column("created", Float, nullable=False),
     Column("servable", Boolean, nullable=False),
-    Column("complete", Integer, nullable=False),
+    Column("complete", Integer, nullable=False, index=True),
     Column("held", Integer, nullable=False),
     Column("missing", Integer, nullable=False),
     Index(None, "servable", "missing", "complete"),

@@ -136,10 +136,12 @@ def _tallies() -> None:
         "SELECT node, outcome, count(*) FROM audits WHERE state = 'done' GROUP BY node, outcome"
     )
     op.create_index(op.f("ix_claims_state_created"), "claims", ["state", "created"], unique=False)
+    op.create_index(op.f("ix_datasets_complete"), "datasets", ["complete"], unique=False)
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_index(op.f("ix_datasets_complete"), table_name="datasets")
     op.drop_index(op.f("ix_claims_state_created"), table_name="claims")
     for table in (
         "audit_tallies",
