@@ -249,7 +249,8 @@ class Database:
             signals.take(connection)  # of a transaction that came to nothing
             for unit in units:
                 unit.result = unit.error = None
-                savepoint = connection.begin_nested()
+                # by hand: begin_nested() compiles its statements each time
+                connection.exec_driver_sql("SAVEPOINT unit")
                 try:
                     unit.result = unit.work(connection)
                 except (OperationalError, InterfaceError) as error:
@@ -257,10 +258,11 @@ class Database:
                     raise
                 except Exception as error:
                     unit.error = error
-                    savepoint.rollback()
+                    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+                    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
                     signals.take(connection)
                 else:
-                    savepoint.commit()
+                    connection.exec_driver_sql("RELEASE SAVEPOINT unit")
                     told.update(dict.fromkeys(signals.take(connection)))
             if self.shared:
                 for signal in told:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import NotFound
-from seedkeep.core.events import MAX_BODY_BYTES
+from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.identifiers import Kind
 from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
@@ -25,6 +25,8 @@ from seedkeep_registrar.store.claims import COMPLETE, Copy
 from seedkeep_registrar.store.events import Stored
 from seedkeep_registrar.store.records import Record, Version
 from seedkeep_registrar.store.taints import Taint
+
+_OF_RECORD = tuple(name for name in Version.__slots__ if name != "tainted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,24 @@ class Found:
     wanted: int
     copies: tuple[Copy, ...]
     taints: tuple[Taint, ...]
+
+
+def of_new(record: Record, event: Event, body: bytes, receipt: str, *, wanted: int) -> Found:
+    """What :func:`read` says of a record just made that replaces none, of content that is new here."""
+    state = jcs.loads(body)
+    version = Version(**{name: getattr(record, name) for name in _OF_RECORD}, tainted=False)
+    return Found(
+        record,
+        jcs.loads(event.leaf()),
+        state,
+        receipt,
+        None,
+        state.get("metadata", {}),
+        (version,),
+        wanted,
+        (),
+        (),
+    )
 
 
 def read(connection: Connection, record: Record) -> Found:

@@ -314,7 +314,7 @@ def _record(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
     wanted = max(body.copies, registrar.settings.min_copies)
-    datasets.put(
+    new_content = datasets.put(
         connection,
         Dataset(
             content_id=dataset.content_id,
@@ -367,4 +367,6 @@ def _record(
     aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
     search_index.put(connection, record, body.metadata)
     also(connection)
+    if new_content and not body.supersedes:
+        return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True
     return documents.read(connection, record), True

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -160,6 +161,11 @@ def operation_of(handler: object) -> Operation | None:
     return _DESCRIBED.get(handler)
 
 
+@cache
+def _lists_of(shape: type[Query]) -> frozenset[str]:
+    return frozenset(f.name for f in msgspec.structs.fields(shape) if str(f.type).startswith("list"))
+
+
 def take_query(request: web.Request, described: Operation) -> None:
     """Read the query as described, for :func:`query_of`.
 
@@ -167,7 +173,7 @@ def take_query(request: web.Request, described: Operation) -> None:
         InvalidInput: a parameter is unknown, repeated or out of its limits.
     """
     shape = described.query or Query
-    lists = {f.name for f in msgspec.structs.fields(shape) if str(f.type).startswith("list")}
+    lists = _lists_of(shape)
     given: dict[str, Any] = {}
     for name in request.query:
         values = request.query.getall(name)

@@ -138,11 +138,11 @@ def _count(connection: Connection, values: Sequence[tuple[Facet, str]]) -> list[
     for some in _slices(values):
         rows = connection.execute(
             upsert(search_values)
-            .values([{"facet": int(facet), "value": value, "count": 1} for facet, value in some])
             .on_conflict_do_update(
                 index_elements=["facet", "value"], set_={"count": search_values.c.count + 1}
             )
-            .returning(search_values.c.id, search_values.c.facet, search_values.c.value)
+            .returning(search_values.c.id, search_values.c.facet, search_values.c.value),
+            [{"facet": int(facet), "value": value, "count": 1} for facet, value in some],
         )
         codes |= {(row.facet, row.value): code_of(row.facet, row.id) for row in rows}
     return [codes[int(facet), value] for facet, value in values]
