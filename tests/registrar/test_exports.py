@@ -158,6 +158,29 @@ def test_datacite_json_is_valid() -> None:
         kernel().validate(datacite(record(metadata)))
 
 
+def test_csl_json_has_no_field_that_its_schema_forbids() -> None:
+    found = csl(record())
+    # csl-data.json of CSL 1.0.2 allows no others; license is none of them
+    known = {
+        *(
+            "id",
+            "type",
+            "title",
+            "author",
+            "issued",
+            "publisher",
+            "version",
+            "DOI",
+            "URL",
+            "archive_location",
+        ),
+        *("abstract", "keyword", "language", "source", "custom"),
+    }
+    assert set(found) <= known
+    assert found["type"] == "dataset"
+    assert all(set(name) in ({"family", "given"}, {"literal"}) for name in found["author"])
+
+
 def test_schema_org_has_what_googles_dataset_search_requires() -> None:
     for metadata in (FULL, Metadata(), Metadata(description="x" * 9000)):
         found = schema_org(record(metadata))

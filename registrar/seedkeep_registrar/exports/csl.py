@@ -26,7 +26,8 @@ def csl(record: Described) -> dict[str, Any]:
         "abstract": record.description,
         "keyword": ", ".join(metadata.keywords),
         "language": metadata.language,
-        "license": record.license.url or record.license.id,
+        "source": record.catalog_name,
+        "custom": {"license": record.license.url or record.license.id},  # CSL has no field for it
     }
     return {name: value for name, value in found.items() if value not in ("", [])}
 
