@@ -175,6 +175,8 @@ def lacks_chain(document: Mapping[str, Any]) -> bool:
 def _states(f: Fields, first: Event, registrar: Verifier) -> tuple[RecordState, ...]:
     """The states after each event; every one follows the last, and was signed by who might."""
     states = [RecordState.begin(first, jcs.dumps(f.object("body")))]
+    if states[0].editor is not None and first.by != str(registrar.key):
+        raise VerificationFailed(f"record {first.record_id[:12]}… names an editor, and no registrar says so")
     seq = f.count("seq", default=0)
     if seq == 1 and "chain" not in f:
         later: tuple[Mapping[str, Any], ...] = (f.object("revision"),)

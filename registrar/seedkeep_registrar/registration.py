@@ -16,6 +16,7 @@ from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.licenses import check_license
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
+from seedkeep.core.revision import check_editor
 from seedkeep.core.taint import Subject, SubjectKind
 from seedkeep_registrar import documents, times
 from seedkeep_registrar.accounts.principal import Principal, Role
@@ -133,7 +134,7 @@ async def register(registrar: Registrar, principal: Principal, given: SignedEven
 
     Raises:
         InvalidInput: the event, its body or an object is malformed or contradicts another.
-        Refused: they may not register here, or the event's time is off.
+        Refused: they may not register here or name an editor, or the event's time is off.
         Conflict: an object is missing.
         MovedOn: what it supersedes has a newer version already.
         TaintedRecord: a taint stands on the content or a file.
@@ -143,6 +144,7 @@ async def register(registrar: Registrar, principal: Principal, given: SignedEven
     if recorded is not None:
         return recorded, False
     check_created(registrar, given.event)
+    check_editor(given.event, body.editor, str(registrar.key.public))
     check_terms(body)
     check_member(registrar, principal)
     return await make_record(registrar, given, body)
@@ -304,7 +306,7 @@ def _record(
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
-    account = body.editor.account if body.editor and event.by == str(registrar.key.public) else ""
+    account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
     ark = mint_ark(registrar.settings.naan, rid)

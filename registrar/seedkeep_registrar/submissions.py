@@ -18,7 +18,7 @@ from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
 from seedkeep.core.events import MAX_BODY_BYTES, sign_event
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.record import Editor, RecordBody
-from seedkeep.core.revision import RECORD
+from seedkeep.core.revision import RECORD, check_editor
 from seedkeep_registrar import registration, times
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.api.fields import Fields
@@ -83,6 +83,7 @@ async def register_event(
     if recorded is not None:
         return recorded, False
     registration.check_created(registrar, given.event)
+    check_editor(given.event, body.editor, str(registrar.key.public))
     registration.check_terms(body)
     await registration.check_objects(registrar, body)
     submission = _submission(registrar, principal, given, body)

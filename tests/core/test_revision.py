@@ -120,6 +120,14 @@ def test_the_home_registrar_signs_for_people_in_browsers() -> None:
     assert (state.editor, state.metadata.title, state.stewards) == (EDITOR, "Better", begun().stewards)
 
 
+def test_only_the_home_registrar_names_an_editor() -> None:
+    with pytest.raises(Refused):
+        revised(begun(), ALICE, note="said by somebody famous", editor=EDITOR)
+    body = WithdrawalBody("so", EDITOR).encode()
+    with pytest.raises(Refused):
+        begun().apply(signed(ALICE, begun(), body, "withdrawal"), body, home_key=HOME_KEY)
+
+
 def test_a_withdrawal_ends_the_chain_and_keeps_what_was_said() -> None:
     state = revised(begun(), metadata=Metadata(title="Last words"))
     body = WithdrawalBody("consent was withdrawn").encode()

@@ -131,6 +131,16 @@ class WithdrawalBody:
         return cls(fields["reason"], Editor.parse(fields["editor"]) if "editor" in fields else None)
 
 
+def check_editor(event: Event, editor: Editor | None, home_key: str) -> None:
+    """Only the home registrar says for whom it signed; else anybody could put words into others' mouths.
+
+    Raises:
+        Refused: the event names an editor, and another key has signed it.
+    """
+    if editor is not None and event.by != home_key:
+        raise Refused("only a registrar that signs for somebody names an editor", hint="Leave editor out.")
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What an event changed of one field, in words: a text is one line, a list one line per entry."""
@@ -213,7 +223,8 @@ class RecordState:
             InvalidInput: it is malformed, or no event that can follow.
             VerificationFailed: signature, digest, record or home are not what they must be.
             Conflict: it does not follow ``head``, or the record is withdrawn.
-            Refused: its signer was neither a steward nor the home registrar; or it is one revision too many.
+            Refused: its signer was neither a steward nor the home registrar, or may name no editor; or it is
+                one revision too many.
         """
         if event.type not in (REVISION, WITHDRAWAL):
             raise InvalidInput(f"an event of type {event.type} changes no record")
@@ -231,10 +242,14 @@ class RecordState:
             )
         self.check_signer(event.by, home_key)
         if event.type == WITHDRAWAL:
-            return self.ended(event, WithdrawalBody.parse(body))
+            last = WithdrawalBody.parse(body)
+            check_editor(event, last.editor, home_key)
+            return self.ended(event, last)
         if event.seq > MAX_REVISIONS:
             raise Refused(f"record {self.rid[:12]}… has {MAX_REVISIONS} revisions; it takes no more")
-        return self.revised(event, RevisionBody.parse(body))
+        said = RevisionBody.parse(body)
+        check_editor(event, said.editor, home_key)
+        return self.revised(event, said)
 
     def revised(self, event: Event, body: RevisionBody) -> RecordState:
         """The state after a revision that :meth:`apply` has accepted before; nothing is checked again, and
