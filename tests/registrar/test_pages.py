@@ -122,6 +122,38 @@ async def test_files_are_reached_folder_by_folder_and_page_by_page(home: House) 
     assert (status, headers["location"]) == (302, f"{record['landing_page']}?folder=d1")
 
 
+async def test_a_tree_opens_in_place_and_goes_on(home: House, tab: Tab) -> None:
+    names = {f"all/file-{n:04d}": b"x" * n for n in range(230)} | {f"all/in/{n}": b"1" for n in range(2)}
+    record = await home.publish(torrents_of(dataset_of("many", names | {"read.me": b"1"})))
+    await tab.open(record["landing_page"])
+    where = await tab.evaluate("location.href")
+    await tab.evaluate("document.querySelector('a.folder').click()")
+    for count in (100, 200, 231):
+        await tab.until(f"document.querySelectorAll('.tree .tree > li').length >= {count}")
+        if count < 231:
+            assert await tab.evaluate("document.querySelectorAll('.tree .more').length") == 1
+            await tab.evaluate("document.querySelector('.tree .more a').click()")
+    assert await tab.evaluate("document.activeElement.closest('.tree .tree') !== null")
+    assert await tab.evaluate(
+        "[...document.querySelectorAll('a.folder')].map((a) => a.getAttribute('aria-expanded'))"
+    ) == ["true", "false"]
+    await tab.evaluate("document.querySelector('a.folder').click()")
+    assert await tab.evaluate("document.querySelector('.tree .tree').checkVisibility()") is False
+    assert await tab.evaluate("location.href") == where
+    assert tab.complaints == []
+
+
+async def test_a_code_is_copied_by_a_button(home: House, tab: Tab) -> None:
+    record = await home.publish(small())
+    await tab.open(record["landing_page"])
+    # the clipboard itself belongs to the system, and a browser without a window may not use it
+    await tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text }; 0")
+    await tab.evaluate("document.querySelector('.command .copier').click()")
+    await tab.until("document.querySelector('.command .copier').innerText !== 'Copy'")
+    assert await tab.evaluate("document.querySelector('.command [role=status]').innerText") == "Copied"
+    assert await tab.evaluate("copied") == f"seedkeep fetch {record['landing_page']}"
+
+
 async def test_the_page_has_a_qr_code_made_here(home: House) -> None:
     record = await home.publish(small())
     status, headers, body = await home.get(f"/records/{record['rid']}/qr.svg")

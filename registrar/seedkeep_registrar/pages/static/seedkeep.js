@@ -34,6 +34,9 @@ function addLocalTime(time) {
   time.title = when.toLocaleString(undefined, { dateStyle: "full", timeStyle: "short" }) + " where you are";
 }
 
+const FOLDERS = "a[data-part]:not([data-more])";
+const markClosed = (link) => link.setAttribute("aria-expanded", "false");
+
 // A folder's link opens it in place: the server sends the same list that its own page shows.
 async function openFolder(event) {
   const link = event.target.closest("a[data-part]");
@@ -52,8 +55,12 @@ async function openFolder(event) {
     const answer = await fetch(link.dataset.part, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(answer.statusText);
     const part = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("ol");
-    if (link.dataset.more) item.replaceWith(...part.children);
-    else {
+    part.querySelectorAll(FOLDERS).forEach(markClosed);
+    if (link.dataset.more) {
+      const first = part.querySelector("a, summary");
+      item.replaceWith(...part.children);
+      first?.focus();
+    } else {
       item.append(part);
       link.setAttribute("aria-expanded", "true");
     }
@@ -66,5 +73,5 @@ async function openFolder(event) {
 
 document.querySelectorAll(".copyable").forEach(addCopyButton);
 document.querySelectorAll("time[datetime]").forEach(addLocalTime);
-document.querySelectorAll(".tree a[data-part]:not([data-more])").forEach((a) => a.setAttribute("aria-expanded", "false"));
+document.querySelectorAll(FOLDERS).forEach(markClosed);
 document.addEventListener("click", openFolder);
