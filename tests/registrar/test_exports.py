@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedkeep.core.manifest import FileEntry
@@ -333,6 +333,7 @@ def _bib_fields(text: str) -> Iterator[tuple[str, str]]:
     assert text[at:] == "}\n"
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_bibtex_field(metadata: Metadata) -> None:
     found = list(_bib_fields(bibtex(record(metadata))))
@@ -345,6 +346,7 @@ def test_no_text_leaves_its_bibtex_field(metadata: Metadata) -> None:
     assert all("\n" not in value for value in fields.values())
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_ris_line(metadata: Metadata) -> None:
     lines = ris(record(metadata)).split("\r\n")
@@ -355,6 +357,7 @@ def test_no_text_leaves_its_ris_line(metadata: Metadata) -> None:
     assert tags.count("AU") == len(metadata.creators)
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_xml_element(metadata: Metadata) -> None:
     described = record(metadata)
@@ -378,6 +381,7 @@ def test_no_text_leaves_its_xml_element(metadata: Metadata) -> None:
     assert len(dublin.findall("{http://purl.org/dc/elements/1.1/}title")) == 1
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_json(metadata: Metadata) -> None:
     described = record(metadata)
@@ -388,6 +392,7 @@ def test_no_text_leaves_its_json(metadata: Metadata) -> None:
     kernel().validate(datacite(described))
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_citation_line(metadata: Metadata) -> None:
     described = record(metadata)
@@ -397,6 +402,7 @@ def test_no_text_leaves_its_citation_line(metadata: Metadata) -> None:
         assert described.cited in cited
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_its_line_of_the_ark_description(metadata: Metadata) -> None:
     text = erc(record(metadata))
@@ -410,6 +416,7 @@ def test_no_text_leaves_its_line_of_the_ark_description(metadata: Metadata) -> N
     assert "" not in labels  # an empty line would end the record
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_a_header(metadata: Metadata) -> None:
     header = link_header(record(metadata))
@@ -433,6 +440,7 @@ class _Scripts(HTMLParser):
         self.data += data
 
 
+@settings(max_examples=40)
 @given(hostile())
 def test_no_text_leaves_the_script_of_the_page(metadata: Metadata) -> None:
     described = record(metadata)
