@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from seedkeep.core.errors import InvalidInput, UsageError
+from seedkeep_registrar.database import open_database
 from seedkeep_registrar.mail.address import parse_address
+from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.mail.smtp import MailServer
 from seedkeep_registrar.mail.templates import Secret, Templates
 from seedkeep_registrar.store import mails
@@ -233,6 +236,56 @@ async def test_an_institution_may_replace_the_words(tmp_path: Path) -> None:
     assert message["Subject"] == "Liebe Wheat, 2019"
     assert "Gruß: Würzburg" in part(message, "plain")
     assert "Name the field." in part(message, "html")
+
+
+def test_a_template_that_fails_costs_its_words_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "submission_returned.txt").write_text("Subject: {{ nothing }}\n\n{{ title + 1 }}\n")
+    templates = Templates(
+        str(tmp_path), {"registrar": "R", "institution": "", "public_url": "https://r.example"}
+    )
+    assert templates.render("submission_returned", WORDS).subject == "Sent back to you: Wheat, 2019"
+    assert "submission_returned of mail_templates fails" in caplog.text
+
+
+async def test_of_several_processes_one_sends_each_mail(tmp_path: Path, database_url: str) -> None:
+    async with (
+        mail_server() as box,
+        registrar_with(tmp_path, database_url, smtp_url=box.url) as registrar,
+    ):
+        context = registrar.context
+        other = open_database(context.settings.sqlalchemy_url)
+        other.start()
+        second = Mailer(
+            context.settings,
+            other,
+            public_url=registrar.url,
+            host="seeds.example.org",
+            clock=registrar.clock,
+            random=context.random,
+        )
+        second.start()
+        try:
+            people = [f"p{n}@example.org" for n in range(20)]
+            letters = [context.mailer.write(to, "submission_returned", WORDS) for to in people]
+
+            def put(connection: Connection) -> None:
+                for letter in letters:
+                    mails.add(connection, letter)
+
+            await context.db.write(put)
+            context.mailer.wake()
+            second.wake()
+            for _ in letters:
+                await box.next()
+            async with asyncio.timeout(60):
+                while await context.db.read(mails.next_try) is not None:
+                    await asyncio.sleep(0.02)
+        finally:
+            await second.stop()
+            await other.close()
+    assert sorted(box.recipients) == sorted(people)
 
 
 def test_a_malformed_template_is_told_at_the_start(tmp_path: Path) -> None:

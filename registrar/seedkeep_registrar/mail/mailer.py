@@ -32,6 +32,8 @@ _TAKEN_S = 120.0
 _LONGEST_PAUSE_S = 3600.0
 #: how often the outbox is looked at without cause: another process may have put something in and died
 _LOOK_S = 30.0
+#: what a mail that is being handed in gets when the registrar stops
+_STOP_S = 3.0
 
 
 class Mailer:
@@ -68,6 +70,7 @@ class Mailer:
         }
         self._templates = Templates(settings.mail_templates, common)
         self._wake = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def send(
@@ -141,22 +144,28 @@ class Mailer:
 
     async def stop(self) -> None:
         """End sending; what was not handed in stays in the outbox."""
+        self._stopping = True
+        self.wake()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=_STOP_S)
+            while not self._task.done():
+                # again and again: a library on the way may swallow it
+                self._task.cancel()
+                await asyncio.wait({self._task}, timeout=1)
             self._task = None
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
-                while await self._send_next():
+                while not self._stopping and await self._send_next():
                     pass
                 due = await self._db.read(mails.next_try)
             except Exception:
                 _LOG.exception("the outbox cannot be worked on")
                 due = self._clock() + _LOOK_S
+            if self._stopping:
+                return
             pause = _LOOK_S if due is None else min(max(due - self._clock(), 0.05), _LOOK_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -10,6 +10,7 @@ Every template is compiled at the start, so that a malformed one is told then.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from jinja2 import (
 
 from seedkeep.core.errors import UsageError
 
+_LOG = logging.getLogger(__name__)
 _MAX_LINE = 2000
 _MAX_QUOTED_LINES = 200
 _MAX_SUBJECT = 150
@@ -74,29 +76,12 @@ def _for_text(value: object) -> object:
     return value if isinstance(value, _Lines) else one_line(value)
 
 
-def _loader(folder: str) -> BaseLoader:
-    packaged = PackageLoader("seedkeep_registrar.mail")
-    return ChoiceLoader([FileSystemLoader(folder), packaged]) if folder else packaged
+class _Words:
+    """All templates from one place."""
 
-
-class Templates:
-    """
-    Args:
-        folder: where an institution keeps its own templates; those of the package stand for missing ones.
-        common: what every template is given.
-
-    Raises:
-        UsageError: the folder is not there, or a template in it is not one.
-    """
-
-    def __init__(self, folder: str, common: Mapping[str, Any]) -> None:
-        if folder and not Path(folder).is_dir():
-            raise UsageError(
-                f"the folder of mail templates {folder} is not there",
-                hint="Check the setting mail_templates.",
-            )
+    def __init__(self, loader: BaseLoader, common: Mapping[str, Any]) -> None:
         shared: dict[str, Any] = {
-            "loader": _loader(folder),
+            "loader": loader,
             "undefined": StrictUndefined,
             "trim_blocks": True,
             "lstrip_blocks": True,
@@ -123,16 +108,45 @@ class Templates:
             ) from error
 
     def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
-        """The words of one mail.
-
-        Raises:
-            jinja2.TemplateError: the template asks for what ``context`` does not have.
-        """
         whole = self._text.get_template(f"{name}.txt").render(context)
         head, _, text = whole.partition("\n")
         subject = one_line(head.removeprefix("Subject:"), _MAX_SUBJECT)
         html = self._html.get_template(f"{name}.html").render(subject=subject, **context)
         return Rendered(subject, text.strip("\n") + "\n", html)
+
+
+class Templates:
+    """
+    Args:
+        folder: where an institution keeps its own templates; those of the package stand for missing ones.
+        common: what every template is given.
+
+    Raises:
+        UsageError: the folder is not there, or a template in it is not one.
+    """
+
+    def __init__(self, folder: str, common: Mapping[str, Any]) -> None:
+        if folder and not Path(folder).is_dir():
+            raise UsageError(
+                f"the folder of mail templates {folder} is not there",
+                hint="Check the setting mail_templates.",
+            )
+        loader = PackageLoader("seedkeep_registrar.mail")
+        self._packaged = _Words(loader, common)
+        self._own = _Words(ChoiceLoader([FileSystemLoader(folder), loader]), common) if folder else None
+
+    def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
+        """The words of one mail.
+
+        An institution's template that fails is told in the log, and the package's takes its place: what
+        people do must not fail for the words of a mail about it.
+        """
+        if self._own is not None:
+            try:
+                return self._own.render(name, context)
+            except Exception:  # a template may do anything
+                _LOG.exception("the mail template %s of mail_templates fails", name)
+        return self._packaged.render(name, context)
 
     def render_kept(self, name: str, context: Mapping[str, Any]) -> Rendered:
         """The same words with every :class:`Secret` taken out."""
