@@ -19,11 +19,11 @@ _EVERYTHING = "everything"
 _TEXTS = "{title people text files}"
 #: what a word is worth more for standing in the title, or among people, subjects and names
 _WORTH = (("{title}", 4.0), ("{people}", 2.0))
-_PUT = (
+_PUT = text(
     "INSERT INTO search_words (rowid, title, people, text, files, facets) "
     "VALUES (:position, :title, :people, :text, :files, :facets)"
 )
-_REMOVE = "DELETE FROM search_words WHERE rowid = :position"
+_REMOVE = text("DELETE FROM search_words WHERE rowid = :position")
 _NEWEST = (
     "SELECT rowid FROM search_words WHERE search_words MATCH :match AND rowid < :before{} "
     "ORDER BY rowid DESC LIMIT :limit"
@@ -61,10 +61,10 @@ class Fts5:
             "files": " ".join(document.files),
             "facets": " ".join((_EVERYTHING, *(f"f{code}" for code in codes))),
         }
-        connection.execute(text(_PUT), values)
+        connection.execute(_PUT, values)
 
     def remove(self, connection: Connection, position: int) -> None:
-        connection.execute(text(_REMOVE), {"position": position})
+        connection.execute(_REMOVE, {"position": position})
 
     def clear(self, connection: Connection) -> None:
         connection.execute(text("DELETE FROM search_words"))

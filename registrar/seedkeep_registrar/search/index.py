@@ -7,8 +7,7 @@ facet values. Complete copies are not indexed: the search reads them where they 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from sqlalchemy import (
     BigInteger,
@@ -20,9 +19,9 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from seedkeep.core import jcs
@@ -38,9 +37,23 @@ from seedkeep_registrar.store.search_tables import search_documents, search_valu
 from seedkeep_registrar.store.tables import files
 from seedkeep_registrar.store.tables import records as records_table
 
-T = TypeVar("T")
 _AT_ONCE = 200
 _ENGINES: dict[str, Engine] = {"sqlite": Fts5(), "postgresql": Tsvector()}
+_COUNT = (
+    "INSERT INTO search_values (facet, value, count) SELECT {} "
+    "ON CONFLICT (facet, value) DO UPDATE SET count = search_values.count + 1 RETURNING id, facet, value"
+)
+#: one statement for any number of values, so that it is prepared once
+_COUNTED = {
+    "sqlite": text(
+        _COUNT.format(
+            "json_extract(value, '$[0]'), json_extract(value, '$[1]'), 1 FROM json_each(:pairs) WHERE true"
+        )
+    ),
+    "postgresql": text(
+        _COUNT.format("f, v, 1 FROM unnest(CAST(:facets AS int[]), CAST(:values AS text[])) AS t(f, v)")
+    ),
+}
 #: a facet's number in a code: its value's id is above
 _FACET_BITS = 3
 
@@ -94,10 +107,11 @@ def remove(connection: Connection, record: Record) -> None:
     if gone is None:
         return
     ids = [facet_of(code)[1] for code in gone]
-    for some in _slices(ids):
-        connection.execute(
-            update(search_values).where(search_values.c.id.in_(some)).values(count=search_values.c.count - 1)
-        )
+    connection.execute(
+        update(search_values)
+        .where(among(connection, search_values.c.id, ids))
+        .values(count=search_values.c.count - 1)
+    )
     engine_of(connection).remove(connection, record.position)
 
 
@@ -133,20 +147,11 @@ def rebuild(connection: Connection) -> None:
 
 def _count(connection: Connection, values: Sequence[tuple[Facet, str]]) -> list[int]:
     """The codes of these values, each counted once more."""
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    codes: dict[tuple[int, str], int] = {}
-    for some in _slices(values):
-        rows = connection.execute(
-            upsert(search_values)
-            .on_conflict_do_update(
-                index_elements=["facet", "value"], set_={"count": search_values.c.count + 1}
-            )
-            .returning(search_values.c.id, search_values.c.facet, search_values.c.value),
-            [{"facet": int(facet), "value": value, "count": 1} for facet, value in some],
-        )
-        codes |= {(row.facet, row.value): code_of(row.facet, row.id) for row in rows}
+    given: dict[str, object]
+    if connection.dialect.name == "postgresql":
+        given = {"facets": [int(facet) for facet, _ in values], "values": [value for _, value in values]}
+    else:
+        given = {"pairs": json.dumps([(int(facet), value) for facet, value in values])}
+    rows = connection.execute(_COUNTED[connection.dialect.name], given)
+    codes = {(row.facet, row.value): code_of(row.facet, row.id) for row in rows}
     return [codes[int(facet), value] for facet, value in values]
-
-
-def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE))

@@ -27,8 +27,8 @@ _LAST_POSITION = 16383
 _MOST_PLACES = 255  # of one word
 _EVERYTHING = "'='"
 _WEIGHTS = "{0.05, 0.2, 0.6, 1.0}"  # D, C, B, A
-_PUT = "INSERT INTO search_words (position, words) VALUES (:position, CAST(:words AS tsvector))"
-_REMOVE = "DELETE FROM search_words WHERE position = :position"
+_PUT = text("INSERT INTO search_words (position, words) VALUES (:position, CAST(:words AS tsvector))")
+_REMOVE = text("DELETE FROM search_words WHERE position = :position")
 _STEP_BACK = (
     "SELECT position FROM search_words WHERE position < :before ORDER BY position DESC OFFSET :width LIMIT 1"
 )
@@ -93,10 +93,10 @@ class Tsvector:
     """See :class:`seedkeep_registrar.search.terms.Engine`."""
 
     def put(self, connection: Connection, position: int, document: Document, codes: Sequence[int]) -> None:
-        connection.execute(text(_PUT), {"position": position, "words": vector(document, codes)})
+        connection.execute(_PUT, {"position": position, "words": vector(document, codes)})
 
     def remove(self, connection: Connection, position: int) -> None:
-        connection.execute(text(_REMOVE), {"position": position})
+        connection.execute(_REMOVE, {"position": position})
 
     def clear(self, connection: Connection) -> None:
         connection.execute(text("DELETE FROM search_words"))
