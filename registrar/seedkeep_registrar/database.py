@@ -98,7 +98,6 @@ def _postgresql(url: str, *, writer: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=1 if writer else READERS,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_timeout=_CONNECT_S,
         connect_args={"connect_timeout": _CONNECT_S},
     )
@@ -159,10 +158,18 @@ class Database:
             Unavailable: the database does not answer.
         """
 
+        def once() -> T:
+            with self._reader.connect() as connection, connection.begin():
+                return work(connection, *args, **kwargs)
+
         def run() -> T:
             try:
-                with self._reader.connect() as connection, connection.begin():
-                    return work(connection, *args, **kwargs)
+                try:
+                    return once()
+                except DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
+                    return once()  # the server had ended the connection; all old ones are given up now
             except (OperationalError, InterfaceError, NoConnection) as error:
                 raise Unavailable(
                     "the registrar's database does not answer now", hint="Try again later."

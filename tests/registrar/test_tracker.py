@@ -315,7 +315,7 @@ async def test_others_are_answered_at_once(companion: bool, changes: dict[str, A
     assert world.wanted == []
 
 
-PROXIES = parse_networks(["127.0.0.1", "10.0.0.0/8", "fd00::/8"])
+PROXIES = parse_networks(("127.0.0.1", "10.0.0.0/8", "fd00::/8"))
 
 
 @pytest.mark.parametrize(
