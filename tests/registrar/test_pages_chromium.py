@@ -39,11 +39,6 @@ async def open_everything(tab: Tab) -> None:
         await tab.until(f"[...document.querySelectorAll('.tree .tree')].length >= {1 + (name != 'reads/')}")
 
 
-async def open_operations(tab: Tab) -> None:
-    """Open every operation of the interface."""
-    await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
-
-
 SHOTS = [
     Shot("home", lambda w: "/"),
     Shot("home-older", lambda w: "/?cursor=15"),
@@ -67,7 +62,8 @@ SHOTS = [
     Shot("broken", lambda w: "/find?id=500", 500),
     Shot("taints", lambda w: "/taints"),
     Shot("interface", lambda w: "/api/v1/docs"),
-    Shot("interface-opened", lambda w: "/api/v1/docs", do=open_operations),
+    Shot("interface-operation", lambda w: "/api/v1/docs/search_records"),
+    Shot("interface-shape", lambda w: "/api/v1/docs/Record"),
 ]
 
 

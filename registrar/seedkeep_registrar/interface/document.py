@@ -116,7 +116,7 @@ def document_of(
             "title": "Seedkeep registrar",
             "version": __version__,
             "summary": "Records of public research data, and who keeps the bytes.",
-            "description": "Every error is a problem document (RFC 9457). Lists are paged: follow `next`, or "
+            "description": "Every error is a problem document (RFC 9457). Lists are paged: follow next, or "
             "the Link header, until there is none. Documents carry an ETag.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

@@ -1,19 +1,22 @@
-"""``/api/v1/docs``: the OpenAPI document as a page to read, made from the document alone."""
+"""``/api/v1/docs``: the OpenAPI document as pages to read, one for each operation and shape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from msgspec import Meta
 
+from seedkeep.core.errors import NotFound
 from seedkeep_registrar.api.openapi import DOCUMENT
 from seedkeep_registrar.interface.operation import Content, operation
 from seedkeep_registrar.pages.render import show
 
 routes = web.RouteTableDef()
 _VIEW: web.AppKey[dict[str, Any]] = web.AppKey("interface_view", dict)
+_PARTS: web.AppKey[dict[str, Any]] = web.AppKey("interface_parts", dict)
 _WAYS = {"signature": "a signature by a key", "token": "a token", "session": "a browser's session"}
 
 
@@ -28,8 +31,24 @@ class Part:
 @routes.get("/api/v1/docs")
 @operation("Read about this interface", tag="Discovery", answers={200: Content("text/html")})
 async def interface_page(request: web.Request) -> web.Response:
-    """This document as a page."""
+    """This document as a page, with a page for each operation and shape."""
     return show(request, "interface.html", **request.app[_VIEW])
+
+
+@routes.get("/api/v1/docs/{name}")
+@operation(
+    "Read about an operation or shape",
+    tag="Discovery",
+    answers={200: Content("text/html")},
+    problems=(404,),
+    path={"name": Annotated[str, Meta(min_length=1, max_length=100, description="operationId, or a shape.")]},
+)
+async def interface_part_page(request: web.Request) -> web.Response:
+    """One part of this document as a page."""
+    part = request.app[_PARTS].get(request.match_info["name"])
+    if part is None:
+        raise NotFound("there is no such operation or shape", hint="Look at /api/v1/docs.")
+    return show(request, "interface_part.html", part=part)
 
 
 def parts_of(schema: Mapping[str, Any]) -> list[Part]:
@@ -91,6 +110,8 @@ def _field(
 def _shape(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     required = schema.get("required", ())
     return {
+        "tag": "",
+        "method": "",
         "name": name,
         "told": schema.get("description", ""),
         "fields": [
@@ -104,6 +125,7 @@ def _operation(document: Mapping[str, Any], method: str, path: str, one: Mapping
     known = document["components"]["parameters"]
     parameters = [known[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in one["parameters"]]
     return {
+        "tag": one["tags"][0],
         "method": method.upper(),
         "path": path,
         "name": one["operationId"],
@@ -137,29 +159,37 @@ def _media(content: Mapping[str, Any]) -> list[tuple[str, list[Part]]]:
     ]
 
 
-def view_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template shows."""
-    operations = [
-        (one["tags"][0], _operation(document, method, path, one))
+def parts(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the page of each operation and each shape shows, by its name."""
+    found = {
+        one["operationId"]: _operation(document, method, path, one)
         for path, methods in document["paths"].items()
         for method, one in methods.items()
-    ]
-    groups: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
-    for tag, one in operations:
-        groups[tag].append(one)
+    }
+    shapes = document["components"]["schemas"]
+    return {**found, **{name: _shape(name, shapes[name]) for name in sorted(shapes)}}
+
+
+def _view(document: Mapping[str, Any], every: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the first page shows."""
     return {
         "info": document["info"],
-        "groups": groups,
-        "shapes": [_shape(name, one) for name, one in sorted(document["components"]["schemas"].items())],
+        "groups": {
+            tag["name"]: [one for one in every.values() if one["tag"] == tag["name"]]
+            for tag in document["tags"]
+        },
+        "shapes": [one["name"] for one in every.values() if not one["method"]],
     }
 
 
 async def _make(app: web.Application) -> None:
     document = app[DOCUMENT]
-    app[_VIEW] = view_of(document)
+    every = parts(document)
+    app[_PARTS] = every
+    app[_VIEW] = _view(document, every)
 
 
 def setup(app: web.Application) -> None:
-    """Add the page; it is made when the application starts, after the document."""
+    """Add the pages; they are made when the application starts, after the document."""
     app.add_routes(routes)
     app.on_startup.append(_make)
