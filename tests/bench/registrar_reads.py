@@ -81,7 +81,7 @@ def jobs(rids: list[str], names: dict[str, list[str]], seed: int) -> dict[str, t
         "search: no words, copies": (100, lambda: search("copies=1")),
         "search: nothing asked": (100, lambda: search("q=")),
         "search: newest with a common word": (100, lambda: search(word(0, 50), "sort=newest")),
-        # "page: search for a common word": (100, lambda: "/search?" + word(0, 100)),
+        "page: search for a common word": (100, lambda: "/search?" + word(0, 100)),
         "resolve an ARK": (20, lambda: "/api/v1/resolve?id=" + pick.choice(names["ark"])),
         "resolve an MD5": (20, lambda: "/api/v1/resolve?id=" + pick.choice(names["md5"])),
         "record document": (20, lambda: "/api/v1/records/" + pick.choice(rids)),

@@ -13,6 +13,7 @@ from seedkeep.core.metadata import Creator, Date, Metadata, Subject
 from seedkeep.core.taint import LiftBody, TaintBody
 from seedkeep.core.taint import Subject as TaintSubject
 from seedkeep_registrar.search import find as find_module
+from seedkeep_registrar.search import tsvector
 from seedkeep_registrar.search.cursor import After, Below, decode, encode
 from seedkeep_registrar.search.document import size_class
 from seedkeep_registrar.search.index import rebuild
@@ -166,6 +167,32 @@ async def test_pages_show_each_match_once_while_others_register(
             assert of_before == [*expected[:5], "Plain 3", "Yeast 2", "Plain 1", "Yeast 0"]
         assert len(of_before) == len(set(of_before)) == 9
         assert f"Yeast that came during {sort}" not in seen
+
+
+async def test_what_few_documents_have_is_found_by_the_index(
+    any_registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tsvector, "_TRIED", 1)  # so that a handful of documents are many
+    virus = (Subject("virology"),)
+    await record(any_registrar, "Cold room yeast", subjects=virus)
+    await record(any_registrar, "Yeast in a room that was cold")
+    await any_registrar.person().hold(shareable("Cold-room-yeast"))
+    for n in range(4):
+        await record(any_registrar, f"Other {n}")
+    both = ["Yeast in a room that was cold", "Cold room yeast"]
+    for query, expected in (
+        ({"q": "yeast", "sort": "newest"}, both),
+        ({"q": "yeas* room", "sort": "newest"}, both),
+        ({"q": '"cold room"'}, both[1:]),
+        ({"q": 'yeast -"cold room"'}, both[:1]),
+        ({"q": "yeast -room"}, []),
+        ({"q": "yeast", "copies": "1"}, both[1:]),
+        ({"q": "yeast", "copies": ["0", "2"]}, both[:1]),
+        ({"subject": "virology"}, both[1:]),
+        ({"subject": "virology", "copies": "0"}, []),
+        ({"q": "yeast", "limit": 1, "sort": "newest"}, both[:1]),
+    ):
+        assert await titles(any_registrar, **{"q": "", **query}) == expected, query
 
 
 async def test_a_tainted_record_is_not_found_until_the_taint_is_lifted(

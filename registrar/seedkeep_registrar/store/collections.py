@@ -226,15 +226,3 @@ def _chosen(query: Any, collection: Collection) -> Any:
         .join(search_documents, search_documents.c.position == record_rows.c.position)
         .where(collection_entries.c.collection_id == collection.id)
     )
-
-
-def slugs_of(connection: Connection, rid: str, subjects: Sequence[str]) -> list[tuple[str, str]]:
-    """Slug and title of the collections that a record is on.
-
-    Args:
-        subjects: of the record.
-    """
-    chosen = select(collection_entries.c.collection_id).where(collection_entries.c.rid == rid)
-    by_rule = (collections.c.subject != "") & collections.c.subject.in_(subjects)
-    query = select(collections.c.slug, collections.c.title).where(collections.c.id.in_(chosen) | by_rule)
-    return [(slug, title) for slug, title in connection.execute(query.order_by(collections.c.slug))]
