@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,13 +87,13 @@ class World:
 
     registrar: RegistrarUnderTest
     sharer: Person
-    rich: dict[str, Any]
-    hostile: dict[str, Any]
-    bare: dict[str, Any]
-    tainted: dict[str, Any]
-    older: dict[str, Any]
-    newer: dict[str, Any]
-    withdrawn: dict[str, Any]
+    rich: dict[str, Any] = field(default_factory=dict)
+    hostile: dict[str, Any] = field(default_factory=dict)
+    bare: dict[str, Any] = field(default_factory=dict)
+    tainted: dict[str, Any] = field(default_factory=dict)
+    older: dict[str, Any] = field(default_factory=dict)
+    newer: dict[str, Any] = field(default_factory=dict)
+    withdrawn: dict[str, Any] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

@@ -39,7 +39,7 @@ async def people(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Peop
         boss, ada = [await stack.enter_async_context(browser(running.url)) for _ in range(2)]
         await boss.sign_in(BOSS, mailbox)
         await ada.sign_in(ADA, mailbox)
-        filled = People(World(running, running.person(), {}, {}, {}, {}), boss, ada, mailbox)
+        filled = People(World(running, running.person()), boss, ada, mailbox)
         await fill(filled)
         yield filled
 

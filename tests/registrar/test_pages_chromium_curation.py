@@ -47,7 +47,7 @@ async def queue(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Queue
         now, db = running.clock(), running.context.db
         await db.write(accounts.create, email="cleo@example.org", role=Role.CURATOR, now=now, name="Cleo")
         await curator.sign_in("cleo@example.org", mailbox)
-        filled = Queue(World(running, running.person(), {}, {}, {}, {}), curator)
+        filled = Queue(World(running, running.person()), curator)
         ann = running.person()
         account = await db.write(
             accounts.create, email="ann@example.org", role=Role.MEMBER, now=now, name="Ann Example"
@@ -82,6 +82,7 @@ SHOTS = [
     Shot("submission-hostile", lambda w: "/curation/{hostile}"),
     Shot("submission-returned", lambda w: "/curation/{returned}"),
     Shot("submission-approved", lambda w: "/curation/{approved}"),
+    Shot("account-services", lambda w: "/account"),
     Shot("record-mails", lambda w: "/records/{approved}/mails"),
 ]
 

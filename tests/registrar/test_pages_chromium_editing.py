@@ -55,7 +55,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
             path = f"/records/{record['rid']}/edit"
             saved = await boss.post(path, {"title": f"Revision {number}: {HURTS}", "note": HURTS})
             assert saved.status == 303, saved
-        yield Desk(World(running, running.person(), {}, {}, {}, {}), boss, record["rid"])
+        yield Desk(World(running, running.person()), boss, record["rid"])
 
 
 SHOTS = [

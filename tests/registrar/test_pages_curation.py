@@ -107,8 +107,10 @@ async def test_others_see_and_decide_nothing(house: House, mailbox: Mailbox) -> 
 
 async def test_the_mails_about_a_record_are_for_its_steward_and_curators(house: House) -> None:
     await house.curator.post(f"{house.page}/approve", {})
+    path = f"/records/{house.rid}/mails"
+    assert f'href="{path}"' in (await house.curator.get(f"/records/{house.rid}")).body.decode()
     for reader in (house.ann, house.curator):
-        page = (await reader.get(f"/records/{house.rid}/mails")).body.decode()
+        page = (await reader.get(path)).body.decode()
         assert "Recorded: Wheat" in page
         assert "ann@example.org" in page
 
