@@ -120,6 +120,11 @@ def _cut(forger: Forger) -> dict[str, Any]:
     return forger.document(chain=forger.entries[:1])
 
 
+def _fewer_than_said(forger: Forger) -> dict[str, Any]:
+    forger.add(forger.sim.sharer, forger.state.revision(note="x").encode())
+    return forger.document(seq=2)
+
+
 def _without_receipt(forger: Forger) -> dict[str, Any]:
     forger.add(forger.sim.sharer, forger.state.revision(note="x").encode())
     forger.entries[0]["receipt"] = forger.first.note
@@ -157,6 +162,7 @@ def _older_head(forger: Forger) -> dict[str, Any]:
         _by_a_former_steward,
         _left_out,
         _cut,
+        _fewer_than_said,
         _without_receipt,
         _unsigned,
         _withdrawn_by_nobody,

@@ -317,6 +317,8 @@ async def test_nodes_give_up_what_nobody_offers_any_more(any_registrar: Registra
     assert (await node.claim(content_id)).status == 409
     beat = await node.beat({content_id: "complete"})
     assert (beat["offers"], beat["release"], beat["leases"]) == ([], [content_id], [])
+    again = await any_registrar.person().register(what)
+    assert again["copies"]["nodes"] == []  # nobody is counted for what they were told to delete
 
 
 async def test_a_steward_withdraws_through_the_registrar(any_registrar: RegistrarUnderTest) -> None:
