@@ -18,7 +18,7 @@ from seedkeep_registrar.problems import TooManyRequests
 from tests.registrar.page_world import Shot, World, look, world
 from tests.support.chromium import Tab, browsing
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(500)]
 
 FAULTS: dict[str, Exception] = {
     "429": TooManyRequests("you have asked for more than 600 pages in a minute", retry_after=40),

@@ -43,11 +43,13 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )
 _START_SECONDS = 60.0
+#: a page of ten thousand elements keeps axe-core busy for a while
+_AXE_SECONDS = 150.0
 #: levels A and AA of WCAG 2.0 to 2.2, and what axe-core calls good practice beyond them
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _AXE_RUN = """
-axe.run(document, {runOnly: %s, resultTypes: ["violations"], elementRef: false}).then((found) =>
-  found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)))
+axe.run(document, {runOnly: %s, resultTypes: ["violations"], elementRef: false, preload: false}).then(
+  (found) => found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)))
 """
 
 
@@ -83,13 +85,13 @@ class Tab:
             elif said["method"] == "Network.requestWillBeSent":
                 self.requests.append(said["params"]["request"]["url"])
 
-    async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """One DevTools command; its result."""
+    async def call(self, method: str, *, seconds: float = 30, **params: Any) -> dict[str, Any]:
+        """One DevTools command; its result, which must come within ``seconds``."""
         number = next(self._ids)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         await self.socket.send_json({"id": number, "method": method, "params": params})
-        said = await asyncio.wait_for(answer, 30)
+        said = await asyncio.wait_for(answer, seconds)
         assert "error" not in said, said
         result: dict[str, Any] = said["result"]
         return result
@@ -132,13 +134,17 @@ class Tab:
     async def _ask_axe(self, rules: list[str]) -> list[str]:
         if not await self.evaluate("typeof axe === 'object'"):
             await self.evaluate(f"{_axe()};0")
-        found: list[str] = await self.evaluate(_AXE_RUN % rules)
+        found: list[str] = await self.evaluate(_AXE_RUN % rules, seconds=_AXE_SECONDS)
         return found
 
-    async def evaluate(self, expression: str) -> Any:
+    async def evaluate(self, expression: str, *, seconds: float = 30) -> Any:
         """The value of a JavaScript expression in the page; of a promise what it becomes."""
         result = await self.call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+            "Runtime.evaluate",
+            seconds=seconds,
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
         )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
