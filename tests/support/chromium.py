@@ -48,8 +48,9 @@ _AXE_SECONDS = 150.0
 #: levels A and AA of WCAG 2.0 to 2.2, and what axe-core calls good practice beyond them
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _AXE_RUN = """
-axe.run(document, {runOnly: %s, resultTypes: ["violations"], elementRef: false, preload: false}).then(
-  (found) => found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)))
+var how = {runOnly: %s, resultTypes: ["violations"], preload: false};
+axe.run(document, how).then((found) =>
+  found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)))
 """
 
 
