@@ -21,6 +21,7 @@ from seedkeep_registrar.api.fields import Fields
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Moment, Next
 from seedkeep_registrar.interface.operation import PERSON, Body, Query, operation, query_of
+from seedkeep_registrar.interface.paging import page
 from seedkeep_registrar.store import accounts, groups
 
 routes = web.RouteTableDef()
@@ -167,7 +168,9 @@ async def list_accounts(request: web.Request) -> web.Response:
     )
     shown = found[: asked.limit]
     following = str(shown[-1].id) if len(found) > asked.limit else None
-    return answer({"accounts": [account_document(one) for one in shown], "next": following})
+    shown_page = page(request, {"accounts": [account_document(one) for one in shown], "next": following})
+    shown_page.headers.update(PRIVATE)
+    return shown_page
 
 
 @routes.post("/api/v1/accounts")

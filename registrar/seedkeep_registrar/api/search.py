@@ -14,6 +14,7 @@ from seedkeep_registrar.api.shapes import ShortRecord
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Count, Next
 from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
+from seedkeep_registrar.interface.paging import page
 from seedkeep_registrar.recent import Recent
 from seedkeep_registrar.search.find import FILTERS, Asked, Found, count_copies, find
 
@@ -99,7 +100,7 @@ async def search_records(request: web.Request) -> web.Response:
         cursor=query.cursor,
         limit=query.limit,
     )
-    return web.json_response(await search(request.app, asked))
+    return page(request, await search(request.app, asked))
 
 
 async def search(app: web.Application, asked: Asked) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from seedkeep_registrar.api.shapes import Event
 from seedkeep_registrar.api.submission_shapes import Mails, Submission, SubmissionPage
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.operation import PERSON, Body, Content, Link, Query, operation, query_of
+from seedkeep_registrar.interface.paging import page
 from seedkeep_registrar.store import mails, records
 from seedkeep_registrar.store import submissions as stored
 from seedkeep_registrar.store.mails import Kept
@@ -80,7 +81,7 @@ async def list_submissions(request: web.Request) -> web.Response:
     shown = found[: query.limit]
     following = str(shown[-1].number) if len(found) > len(shown) else None
     documents = [submissions.short_document(registrar, one.submission) for one in shown]
-    return web.json_response({"submissions": documents, "next": following})
+    return page(request, {"submissions": documents, "next": following})
 
 
 @routes.get("/api/v1/submissions/{rid}")

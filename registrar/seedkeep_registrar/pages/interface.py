@@ -102,7 +102,7 @@ def _field(
         "place": place,
         "type": parts_of(schema),
         "required": required,
-        "told": told or schema.get("description", ""),
+        "told": (told or schema.get("description", "")).replace("`", ""),
         "default": "" if default in (None, "", []) else str(default),
     }
 
