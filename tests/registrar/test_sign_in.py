@@ -137,7 +137,7 @@ async def test_nobody_learns_who_has_an_account(mailbox: Mailbox, tmp_path: Path
         off = {"disabled": True}
         assert (await operator.json("PATCH", f"/api/v1/accounts/{made.json['id']}", off)).status == 200
         bodies = []
-        for email in (ADA, "gone@example.org", "nobody@example.org"):
+        for email in ("gone@example.org", "nobody@example.org", ADA):
             body = (await ask(other, email)).body.decode().replace(email, "…")
             held = hidden(Answer(200, {}, body.encode()), "held")
             bodies.append(body.replace(held, "…"))
