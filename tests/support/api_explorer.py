@@ -114,6 +114,9 @@ def explore(
     document = requests.get(f"{url}/api/v1/openapi.json", timeout=60).json()
     for path in document["paths"].values():
         for operation in path.values():
+            for parameter in operation["parameters"]:
+                if values := names.get(f"{parameter.get('in')}.{parameter.get('name')}"):
+                    parameter["example"] = values[0]
             if operation["operationId"] in bodies:
                 content = operation["requestBody"]["content"]["application/json"]
                 content["example"] = bodies[operation["operationId"]]
