@@ -87,7 +87,7 @@ class NodeSettings:
     pledge: int = setting(10 * 10**9, "most disk space this node ever uses", unit="bytes")
     floor: int = setting(10**9, "free space always left to others on that disk", unit="bytes")
     registrars: tuple[str, ...] = setting((), "URLs of the registrars to serve")
-    subjects: tuple[str, ...] = setting((), "subjects to take, and collections as collection:NAME; none = everything")
+    subjects: tuple[str, ...] = setting((), "subjects to take (collections: collection:NAME); none = all")
     operator: str = setting("", "who runs this node; copies are spread over operators")
     institution: str = setting("", "institution the node belongs to; copies are spread over institutions")
     country: str = setting("", "two-letter country code; copies are spread over countries")

@@ -14,11 +14,13 @@ from typing import Any
 
 import click
 
+from seedkeep.cli.data import find
 from seedkeep.cli.output import Bar, Output, Step
 from seedkeep.cli.running import json_option, registrar_option, run
 from seedkeep.config import node_settings
-from seedkeep.core.errors import Error, UsageError
+from seedkeep.core.errors import Error, NotFound, UsageError
 from seedkeep.core.units import print_size
+from seedkeep.record_document import Record
 
 
 @click.command()
@@ -39,8 +41,15 @@ from seedkeep.core.units import print_size
     "--upload", default="", metavar="PLACE", help="Copy it to s3://bucket/prefix or swift://container/prefix."
 )
 @click.option("--copies", type=click.IntRange(0, 100), help="Copies to wait for; 3 by default.")
+@click.option("--new-version-of", default="", metavar="URI", help="The record that this one supersedes.")
 @click.option("--detach", is_flag=True, help="Register, then seed in the background.")
 @click.option("--dry-run", is_flag=True, help="Read and hash, show what would be recorded, send nothing.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="With --dry-run: write manifest and torrents there.",
+)
 @json_option
 def share(
     path: Path,
@@ -54,8 +63,10 @@ def share(
     web_seeds: tuple[str, ...],
     upload: str,
     copies: int | None,
+    new_version_of: str,
     detach: bool,
     dry_run: bool,
+    save: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -63,6 +74,10 @@ def share(
 
     Interrupted, the same command goes on where it was; files that did not change are not read again.
     """
+    if save and not dry_run:
+        raise UsageError(
+            "--save goes with --dry-run", hint="The registrar has these files once it is recorded."
+        )
     output = Output(as_json=as_json, quiet=quiet)
     wishes = {
         "path": path.absolute(),
@@ -75,22 +90,32 @@ def share(
         "web_seeds": web_seeds,
         "upload": upload,
         "copies": copies,
+        "new_version_of": new_version_of,
     }
     again = "Nothing is lost; run the same command again to go on."
-    fields, text = run(_share(wishes, registrars, detach, dry_run, output), again=again)
+    fields, text = run(_share(wishes, registrars, detach, dry_run, save, output), again=again)
     output.result(fields, text)
 
 
 async def _share(
-    wishes: dict[str, Any], registrars: Sequence[str], detach: bool, dry_run: bool, output: Output
+    wishes: dict[str, Any],
+    registrars: Sequence[str],
+    detach: bool,
+    dry_run: bool,
+    save: Path | None,
+    output: Output,
 ) -> tuple[dict[str, Any], str]:
     from seedkeep.registrar_messages import Queued
     from seedkeep.share import ShareResult, prepare
+    from seedkeep.share_files import save_files
     from seedkeep.user import open_user
 
     async with open_user(os.environ, registrars=registrars, signs=not dry_run) as user:
         request = await asyncio.to_thread(_request, wishes, user.settings)
         sharer = None if dry_run else await _sharer(user, output)
+        if older := await _older(user, wishes["new_version_of"]):
+            request = replace(request, supersedes=older.rid)
+            output.say(f"a new version of {older.ark} ({older.dataset.name})")
         with output.progress() as bar:
             checkpoint = user.checkpoint(request.path)
             await asyncio.to_thread(checkpoint.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
@@ -102,6 +127,8 @@ async def _share(
                 send=not dry_run,
             )
             if sharer is None:
+                if save:
+                    await asyncio.to_thread(save_files, prepared.ingested, save)
                 planned = asdict(ShareResult.planned(prepared))
                 return {**planned, "record": asdict(prepared.body)}, _planned(prepared)
             sharer = replace(sharer, report=lambda at: _show(bar, at))
@@ -169,6 +196,21 @@ async def _sharer(user: Any, output: Output) -> Any:
         note=output.note,
         local_node=functools.partial(seed_through_node, data),
     )
+
+
+async def _older(user: Any, uri: str) -> Record | None:
+    """The record that is to be superseded; it may be withdrawn."""
+    from seedkeep.registrar_records import WithdrawnRecord
+
+    if not uri:
+        return None
+    try:
+        found = await find(user.resolver, uri)
+    except WithdrawnRecord as error:
+        return error.record
+    if found.record is None:
+        raise NotFound("no registrar knows this torrent, so nothing can be a new version of it")
+    return found.record
 
 
 def _show(bar: Bar, at: Any) -> None:
