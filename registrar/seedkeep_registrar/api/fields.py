@@ -114,13 +114,3 @@ def path_hex64(request: web.Request, name: str) -> str:
     if not HEX64.fullmatch(value):
         raise InvalidInput(f"{value[:80]!r} is not 64 hex digits")
     return value
-
-
-def query_number(request: web.Request, name: str, default: float, most: float) -> float:
-    """A number from 0 to ``most`` in the query."""
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII) or float(text) > most:
-        raise InvalidInput(f"{name} is not a number from 0 to {most:g}")
-    return float(text)

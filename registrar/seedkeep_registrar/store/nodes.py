@@ -53,11 +53,6 @@ def by_key(connection: Connection, node: str) -> Node | None:
     return _node(row) if row else None
 
 
-def every(connection: Connection) -> list[Node]:
-    """All nodes, longest known first."""
-    return after(connection, (0.0, ""), None)
-
-
 def after(connection: Connection, last: tuple[float, str], limit: int | None) -> list[Node]:
     """Nodes, longest known first.
 
