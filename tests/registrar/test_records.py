@@ -170,7 +170,7 @@ async def test_unknown_and_mistyped_names_say_so(any_registrar: RegistrarUnderTe
     assert await resolve("nonsense") == (400, "invalid_input")
     assert await resolve("") == (400, "invalid_input")
     last = document["ark"][-1]
-    assert await resolve(document["ark"][:-1] + ("0" if last != "0" else "1")) == (400, "invalid_input")
+    assert await resolve(document["ark"][:-1] + ("0" if last != "0" else "1")) == (404, "not_found")
     assert (await sharer.get("/api/v1/records/" + "0" * 64)).status == 404
     assert (await sharer.get("/api/v1/records/xyz")).status == 400
     assert (await sharer.get("/torrents/" + "0" * 64 + ".torrent")).status == 404
