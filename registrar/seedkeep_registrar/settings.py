@@ -150,6 +150,9 @@ class Settings:
     requests_per_minute_sender: int = setting(
         6000, "requests taken in a minute from one account or key, 0: any number"
     )
+    mails_per_minute: int = setting(
+        30, "mails with sign-in codes that one address (IPv6: /64) may ask for in a minute, 0: any number"
+    )
     quota_datasets: int = setting(0, "datasets one publisher may register, 0: any number")
     quota_bytes: int = setting(0, "total size of the datasets of one publisher, 0: any", unit="bytes")
     metrics_from: tuple[str, ...] = setting(
@@ -173,7 +176,13 @@ class Settings:
             parse_address(email)
         if self.log_format not in (TEXT, JSON):
             raise UsageError(f"setting log_format is {self.log_format!r}", hint="Set it to text or json.")
-        for name in ("requests_per_minute", "requests_per_minute_sender", "quota_datasets", "quota_bytes"):
+        for name in (
+            "requests_per_minute",
+            "requests_per_minute_sender",
+            "mails_per_minute",
+            "quota_datasets",
+            "quota_bytes",
+        ):
             if getattr(self, name) < 0:
                 raise UsageError(f"setting {name} cannot be negative")
         if self.processes < 1:

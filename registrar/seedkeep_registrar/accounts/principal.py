@@ -27,6 +27,7 @@ from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth
 from seedkeep_registrar.accounts import browser, codes
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.operations.limits import charge_sender
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import accounts, api_tokens
 from seedkeep_registrar.store.accounts import Account, Role
@@ -101,10 +102,13 @@ async def principal_of(request: web.Request) -> Principal:
         Refused: the account is disabled, or a write by a session came from another site.
         InvalidInput: its body is compressed.
         TooLarge: it is signed and its body is over 512 KiB.
+        TooManyRequests: this account, or this key, sends more than is allowed.
     """
     known: Principal | None = request.get(_PRINCIPAL)
     if known is None:
         known = await _establish(request)
+        if known.account is not None:
+            charge_sender(request, f"account {known.account.id}")
         request[_PRINCIPAL] = known
     return known
 

@@ -9,7 +9,7 @@ A person who signs in for the first time gets an account, unless ``sign_up = "cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -24,7 +24,7 @@ from seedkeep_registrar.store.mails import Letter
 from seedkeep_registrar.store.sign_in_codes import SignInCode
 
 CODE_S = 900.0
-#: mails to one address within the time that a code lives; more are not sent, and nobody is told
+#: mails of a kind to one address within the time that a code lives; more are not sent, and nobody is told
 MAILS_TO_ONE = 5
 _NEXT_MAX = 500
 
@@ -97,12 +97,12 @@ async def ask(registrar: Registrar, email: str, *, next: str = "", key: str = ""
 def _ask(connection: Connection, settings: Settings, asked: SignInCode, letter: Letter) -> None:
     account = accounts.by_email(connection, asked.email)
     welcome = not account.disabled if account else may_sign_up(settings, asked.email)
-    mailed = sign_in_codes.count_since(connection, asked.email, asked.created - CODE_S)
+    mailed = sign_in_codes.count_mailed(connection, asked, asked.created - CODE_S)
     if welcome and mailed < MAILS_TO_ONE:
         sign_in_codes.add(connection, asked)
         mails.add(connection, letter)
     else:  # as much work, for nothing: time is not to tell either
-        sign_in_codes.add(connection, replace(asked, used=asked.created))
+        sign_in_codes.add_unmailed(connection, asked)
 
 
 def may_sign_up(settings: Settings, email: str) -> bool:

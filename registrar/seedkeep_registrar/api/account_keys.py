@@ -26,6 +26,7 @@ from seedkeep_registrar.api.fields import Fields
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Key, Moment
 from seedkeep_registrar.interface.operation import PERSON, SIGNED, Body, Query, operation, query_of
+from seedkeep_registrar.operations.limits import charge_mail
 from seedkeep_registrar.store import account_keys, accounts
 from seedkeep_registrar.store.account_keys import BOUND, WAITING
 
@@ -149,7 +150,9 @@ async def begin_binding(request: web.Request) -> web.Response:
     f = Fields(await json_of(request), "this binding").only("label", "email")
     label = line(f.text("label", limit=MAX_LABEL, default=""), "the label", MAX_LABEL)
     if email := f.text("email", limit=254, default=""):
-        held = await sign_in.ask(registrar, sign_in.normal_email(email), key=sender.key, label=label)
+        address = sign_in.normal_email(email)
+        charge_mail(request)
+        held = await sign_in.ask(registrar, address, key=sender.key, label=label)
         ends = times.text(registrar.clock() + sign_in.CODE_S)
         return answer({"id": held, "state": WAITING, "code": "", "url": "", "expires": ends}, 201)
     begun, code = await binding.begin(registrar, sender.key, label)

@@ -146,6 +146,23 @@ async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
+def charge_mail(request: web.Request) -> None:
+    """Count a mail that somebody who is not known yet has sent to an address of their choice.
+
+    Raises:
+        TooManyRequests: there were too many from their own address.
+    """
+    settings = request.app[REGISTRAR].settings
+    name = name_of(address_of(request, parse_networks(settings.trusted_proxies)))
+    if not name:
+        return
+    try:
+        request.app[LIMITS].charge(f"mail {name}", settings.mails_per_minute)
+    except TooManyRequests:
+        request.app[METRICS].refused.labels("mail").inc()
+        raise
+
+
 def charge_sender(request: web.Request, name: str) -> None:
     """Count a request of a known sender: ``key ed25519:…`` or ``account 17``.
 

@@ -9,6 +9,7 @@ from seedkeep_registrar.accounts import browser, sign_in
 from seedkeep_registrar.accounts.principal import page_principal
 from seedkeep_registrar.accounts.sign_in import SignedIn
 from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.operations.limits import charge_mail
 from seedkeep_registrar.pages.forms import form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import site_of
@@ -46,6 +47,7 @@ async def _ask(request: web.Request) -> web.Response:
         email = sign_in.normal_email(typed)
     except InvalidInput as error:
         return _asking(request, following, typed[:254], error.diagnostics())
+    charge_mail(request)
     held = await sign_in.ask(request.app[REGISTRAR], email, next=following)
     return show(request, "sign_in_code.html", email=email, held=held, error="")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from seedkeep_registrar.store.accounts_tables import sign_in_codes
 
 ATTEMPTS = 5
+#: stands as ``used`` where no mail was sent
+NEVER_MAILED = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,18 @@ def add(connection: Connection, code: SignInCode) -> None:
     connection.execute(insert(sign_in_codes).values({n: getattr(code, n) for n in SignInCode.__slots__}))
 
 
-def count_since(connection: Connection, email: str, since: float) -> int:
-    """How many were mailed to this address since then."""
+def add_unmailed(connection: Connection, code: SignInCode) -> None:
+    """Do what :func:`add` does, for a code that nobody is sent: it opens nothing and counts for nothing."""
+    add(connection, replace(code, used=NEVER_MAILED))
+
+
+def count_mailed(connection: Connection, code: SignInCode, since: float) -> int:
+    """How many like this one were mailed to its address since then; codes that bind keys count apart, so
+    that somebody who asks for those cannot keep links from coming."""
+    kind = sign_in_codes.c.key != "" if code.key else sign_in_codes.c.key == ""
+    mailed = or_(sign_in_codes.c.used.is_(None), sign_in_codes.c.used != NEVER_MAILED)
     query = select(func.count()).select_from(sign_in_codes)
-    query = query.where(sign_in_codes.c.email == email, sign_in_codes.c.created > since)
+    query = query.where(sign_in_codes.c.email == code.email, sign_in_codes.c.created > since, kind, mailed)
     return int(connection.execute(query).scalar_one())
 
 
