@@ -21,6 +21,8 @@ from seedkeep_registrar.store import nonces
 _LARGE_JSON = 64 * 1024
 #: bytes per second
 _SLOWEST = 2000
+#: the key whose signature was checked
+SIGNER: web.RequestKey[str] = web.RequestKey("signer", str)
 
 
 def target_uri(registrar: Registrar, request: web.Request) -> str:
@@ -44,6 +46,7 @@ async def verify(request: web.Request) -> Signed:
     )
     charge_sender(request, f"key {signed.key}")
     await registrar.db.write(nonces.use, signed)
+    request[SIGNER] = str(signed.key)
     return signed
 
 

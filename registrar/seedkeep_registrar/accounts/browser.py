@@ -16,6 +16,8 @@ from seedkeep_registrar.store.sessions import Session
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _AGENT_MAX = 200
+#: whom this request has signed in
+ENTERED: web.RequestKey[Account] = web.RequestKey("entered", Account)
 #: last use is written down no more often than this, in seconds
 SEEN_EVERY_S = 300.0
 
@@ -120,6 +122,7 @@ async def begin(request: web.Request, account: Account, answer: web.StreamRespon
     )
     await registrar.db.write(_begin, session, codes.digest(token), codes.digest(before) if before else "")
     set_cookie(registrar, answer, token)
+    request[ENTERED] = account
 
 
 def _begin(connection: Connection, session: Session, token_sha256: str, before: str) -> None:

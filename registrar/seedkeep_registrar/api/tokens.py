@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypedDict
 
 from aiohttp import web
@@ -19,7 +20,8 @@ from seedkeep_registrar.interface.operation import PERSON, Body, operation
 from seedkeep_registrar.store import api_tokens
 
 routes = web.RouteTableDef()
-TokenId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="Names a token; opens nothing.")]
+_ID = re.compile("[0-9a-f]{16}")
+TokenId = Annotated[str, Meta(pattern=f"^{_ID.pattern}$", description="Names a token; opens nothing.")]
 
 
 class Token(TypedDict):
@@ -101,7 +103,8 @@ async def make_token(request: web.Request) -> web.Response:
 async def revoke_token(request: web.Request) -> web.Response:
     """It works no more as soon as this is answered."""
     mine = account_of(await require(request, Role.VISITOR, "edit"))
-    registrar, token = request.app[REGISTRAR], request.match_info["token"][:16]
-    if not await registrar.db.write(api_tokens.revoke, mine.id, token, registrar.clock()):
+    registrar, token = request.app[REGISTRAR], request.match_info["token"]
+    known = _ID.fullmatch(token) is not None
+    if not known or not await registrar.db.write(api_tokens.revoke, mine.id, token, registrar.clock()):
         raise NotFound("you have no such token")
     return web.Response(status=204)

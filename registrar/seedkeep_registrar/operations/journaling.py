@@ -12,7 +12,9 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from seedkeep_registrar.accounts.principal import Principal, page_principal
+from seedkeep_registrar.accounts.browser import ENTERED
+from seedkeep_registrar.accounts.principal import page_principal
+from seedkeep_registrar.auth import SIGNER
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.operations.request_log import current
 from seedkeep_registrar.store import journal
@@ -29,6 +31,7 @@ ACTIONS = {
     ("POST", "/account/tokens/revoke"): "token.revoked",
     ("POST", "/accounts"): "account.added",
     ("POST", "/accounts/{account}"): "account.governed",
+    ("GET", "/sign-in/with/{provider}/back"): "session.begun",
     ("PATCH", "/api/v1/account"): "account.changed",
     ("POST", "/api/v1/account/bindings/{binding}/code"): "key.decided",
     ("DELETE", "/api/v1/account/keys/{key}"): "key.removed",
@@ -82,6 +85,8 @@ NOT_TOLD = {
     "/api/v1/web-seed-reports",
     "/sign-in",
 }
+#: pages that show what was done; the others lead on to another page then
+_SHOWN = frozenset({"/account/bind", "/account/tokens"})
 #: parts of a path that name what was acted on; the others may be secret
 _SUBJECTS = ("account", "group", "rid", "slug", "id", "key", "token", "decision")
 
@@ -90,10 +95,12 @@ _SUBJECTS = ("account", "group", "rid", "slug", "id", "key", "token", "decision"
 async def journalled(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Adds a line when somebody did something that is told."""
     resource = request.match_info.route.resource
-    action = ACTIONS.get((request.method, resource.canonical if resource is not None else ""))
+    route = resource.canonical if resource is not None else ""
+    action = ACTIONS.get((request.method, route))
     answer = await handler(request)
-    # a form that was not taken comes back as a page; what was done leads on to another one
-    done = answer.status in (200, 201, 204, 303)
+    # a form that was not taken, or is not ready, comes back as a page
+    done = answer.status in (201, 204, 303)
+    done = done or (answer.status == 200 and (route.startswith("/api/") or route in _SHOWN))
     if action and done:
         registrar = request.app[REGISTRAR]
         named = [f"{n} {request.match_info[n]}" for n in _SUBJECTS if n in request.match_info]
@@ -101,7 +108,7 @@ async def journalled(request: web.Request, handler: Handler) -> web.StreamRespon
             await registrar.db.write(
                 journal.note,
                 at=registrar.clock(),
-                actor=name_of(page_principal(request)),
+                actor=_actor(request),
                 action=action,
                 subject=", ".join(named),
                 request=current(),
@@ -111,9 +118,11 @@ async def journalled(request: web.Request, handler: Handler) -> web.StreamRespon
     return answer
 
 
-def name_of(principal: Principal) -> str:
-    """Who it was, as the journal says it."""
-    if principal.account is not None:
-        name = principal.account.name or principal.account.email
-        return f"account {principal.account.id}" + (f" ({name})" if name else "")
-    return principal.key or "somebody"
+def _actor(request: web.Request) -> str:
+    """Who it was: whom a session, token or signature names, or who was signed in by this very request."""
+    principal = page_principal(request)
+    account = request.get(ENTERED) or principal.account
+    if account is not None:
+        name = account.name or account.email
+        return f"account {account.id}" + (f" ({name})" if name else "")
+    return principal.key or request.get(SIGNER, "somebody")

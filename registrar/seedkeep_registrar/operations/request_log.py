@@ -96,13 +96,16 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people; what the message holds of line breaks is shown, not obeyed."""
+    """One line for people; what the message holds of line breaks and of characters that steer a terminal is
+    shown, not obeyed."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s [%(request)s]: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name it overrides
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        record.message = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in record.message
+        )
         return super().formatMessage(record)
 
 
