@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -19,8 +20,10 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, func, select
 
 from seedkeep.cli.main import cli
+from seedkeep.core import jcs
 from seedkeep.core.errors import UsageError
-from seedkeep_registrar.operations.snapshot import LEFT_OUT, kept_tables
+from seedkeep.core.keys import PrivateKey
+from seedkeep_registrar.operations.snapshot import LEFT_OUT, Head, kept_tables
 from seedkeep_registrar.store.search_tables import search_documents
 from seedkeep_registrar.store.tables import metadata
 from tests.support.ports import free_port
@@ -134,6 +137,31 @@ async def test_a_damaged_snapshot_is_refused_and_leaves_nothing(tmp_path: Path, 
     with contextlib.closing(sqlite3.connect(new / "registrar.sqlite")) as database:
         made = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'log'").fetchone()[0]
         assert not made or database.execute("SELECT count(*) FROM log").fetchone() == (0,)
+
+
+async def test_a_snapshot_cannot_write_beside_the_data_folder(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "data"
+    async with at(port, data) as registrar:
+        await registrar.person().register(shareable())
+        taken = await asyncio.to_thread(run, "backup", str(tmp_path / "a" / "snapshots"), "--data", str(data))
+    place = Path(taken["snapshot"])
+    table, contents = place / "tables" / "objects.jsonl.gz", place / "snapshot.json"
+    first, *others = gzip.decompress(table.read_bytes()).splitlines(keepends=True)
+    row = {**json.loads(first), "sha256": "../../written"}
+    rows = b"".join([json.dumps(row, separators=(",", ":")).encode() + b"\n", *others])
+    table.write_bytes(gzip.compress(rows))
+    said = json.loads(contents.read_bytes())
+    said["tables"]["objects"]["sha256"] = hashlib.sha256(rows).hexdigest()
+    contents.write_bytes(jcs.dumps(said))
+    key = PrivateKey.from_pem((place / "registrar.pem").read_bytes())
+    digest = hashlib.sha256(contents.read_bytes()).hexdigest()
+    (place / "snapshot.note").write_text(Head(said["origin"], said["size"], said["chain"], digest).sign(key))
+    (tmp_path / "written").write_text("by somebody")
+    new = tmp_path / "b" / "c" / "new"
+    new.parent.mkdir(parents=True)
+    refused = run("restore", str(place), "--data", str(new), code=5)
+    assert "names an object" in refused["error"]["message"]
+    assert not (tmp_path / "b" / "written").exists()
 
 
 async def test_a_database_older_than_the_last_answer_does_not_start(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar import migrations
 from seedkeep_registrar.identity import KEY_FILE
+from seedkeep_registrar.objects import SHA256
 from seedkeep_registrar.operations import check
 from seedkeep_registrar.operations.snapshot import NOTE, OBJECTS, Progress, Snapshot, kept_tables, schema_of
 from seedkeep_registrar.search import index
@@ -110,6 +111,10 @@ def _fill(connection: Connection, found: Snapshot, table: Table, progress: Progr
 def _copy_objects(connection: Connection, found: Snapshot, place: Path, progress: Progress) -> None:
     named = [row.sha256 for row in connection.execute(select(tables.objects.c.sha256).distinct())]
     for number, sha256 in enumerate(named, 1):
+        if not SHA256.fullmatch(sha256):  # it becomes a path, and whoever made the snapshot wrote it
+            raise VerificationFailed(
+                f"the snapshot names an object {sha256[:80]!r}", hint="Use another snapshot."
+            )
         source, target = found.objects / sha256[:2] / sha256, place / sha256[:2] / sha256
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
