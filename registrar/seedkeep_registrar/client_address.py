@@ -13,6 +13,8 @@ from seedkeep.core.errors import UsageError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAX_HOPS = 16
+#: what proxies add
+_PASSED_ON = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 
 @lru_cache(maxsize=64)
@@ -74,6 +76,12 @@ def peer_is(request: web.BaseRequest, networks: Sequence[Network]) -> bool:
     """Whether the other end of the connection itself is in one of these networks."""
     nearest = _parse(request.remote or "")
     return nearest is not None and any(nearest in network for network in networks)
+
+
+def comes_by_stranger(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
+    """Whether a proxy that is not one of ours passed the request on: the address is the proxy's then, and
+    tells nothing of who asks."""
+    return any(name in request.headers for name in _PASSED_ON) and not peer_is(request, trusted)
 
 
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> Address:

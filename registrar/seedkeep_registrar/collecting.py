@@ -34,7 +34,7 @@ def named(connection: Connection, slug: str) -> Collection:
     Raises:
         NotFound: there is no such collection.
     """
-    found = collections.by_slug(connection, slug)
+    found = collections.by_slug(connection, slug) if _SLUG.fullmatch(slug) else None
     if found is None:
         raise NotFound(f"there is no collection {slug[:64]}", hint="See the list of collections.")
     return found

@@ -179,7 +179,7 @@ async def decide(
     Raises:
         NotFound: there is no such submission.
         InvalidInput: the message is malformed, or lacks a reason.
-        Refused: a key without an account sent no signed event.
+        Refused: a key without an account sent no signed event, or the event names an editor.
         Conflict: it was decided otherwise already.
         see :func:`seedkeep_registrar.registration.make_record` for what approving may raise.
     """
@@ -222,6 +222,7 @@ def _decision(
         if given.event.seq:
             raise InvalidInput("a decision begins a chain of its own")
         registration.check_created(registrar, given.event)
+        check_editor(given.event, DecisionBody.parse(given.body).editor, str(registrar.key.public))
         return given
     if principal.account is None:
         raise Refused(

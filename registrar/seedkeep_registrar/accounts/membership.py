@@ -45,7 +45,7 @@ async def put_member(
 def _put(
     connection: Connection, sender: Principal, name: str, account_id: int, manager: bool, now: float
 ) -> None:
-    group = _managed(connection, sender, name)
+    group = managed(connection, sender, name)
     if accounts.by_id(connection, account_id) is None:
         raise NotFound(f"there is no account {account_id}")
     groups.put_member(connection, group.id, account_id, manager, now)
@@ -63,7 +63,7 @@ async def remove_member(registrar: Registrar, sender: Principal, name: str, acco
 
 def _remove(connection: Connection, sender: Principal, name: str, account_id: int) -> None:
     leaves = sender.account is not None and sender.account.id == account_id
-    group = by_name(connection, name) if leaves else _managed(connection, sender, name)
+    group = by_name(connection, name) if leaves else managed(connection, sender, name)
     if not groups.remove_member(connection, group.id, account_id):
         raise NotFound(f"account {account_id} is not in the group {name}")
 
@@ -73,13 +73,19 @@ def by_name(connection: Connection, name: str) -> Group:
     Raises:
         NotFound: there is no such group.
     """
-    group = groups.by_name(connection, name)
+    group = groups.by_name(connection, name) if _NAME.fullmatch(name) else None
     if group is None:
         raise NotFound(f"there is no group {name[:64]}")
     return group
 
 
-def _managed(connection: Connection, sender: Principal, name: str) -> Group:
+def managed(connection: Connection, sender: Principal, name: str) -> Group:
+    """The group, in which the sender may say who is in it.
+
+    Raises:
+        NotFound: there is no such group.
+        Refused: the sender is neither an operator nor a manager of it.
+    """
     group = by_name(connection, name)
     if sender.role >= Role.OPERATOR:
         return group

@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 from sqlalchemy import Connection, func, select
 
 from seedkeep.core.errors import Refused
-from seedkeep_registrar.client_address import address_of, parse_networks
+from seedkeep_registrar.client_address import address_of, comes_by_stranger, parse_networks
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.store import figures
 from seedkeep_registrar.store.tables import claims, log
@@ -123,6 +123,11 @@ async def show(request: web.Request) -> web.Response:
     registrar, metrics = request.app[REGISTRAR], request.app[METRICS]
     trusted = parse_networks(registrar.settings.trusted_proxies)
     client = address_of(request, trusted)
+    if comes_by_stranger(request, trusted):
+        raise Refused(
+            "metrics are not for everybody, and this came by a proxy that is not known",
+            hint="The operator names reverse proxies in trusted_proxies.",
+        )
     if not any(client in network for network in parse_networks(registrar.settings.metrics_from)):
         raise Refused("metrics are not for this address", hint="The operator names readers in metrics_from.")
     await metrics.count(registrar)

@@ -52,6 +52,13 @@ def _one(request: web.Request, name: str) -> str:
 @routes.get("/sign-in/with/{provider}")
 async def _out(request: web.Request) -> web.Response:
     registrar, provider = request.app[REGISTRAR], _provider(request)
+    elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if elsewhere and page_principal(request).account is not None:
+        # another site that has signed the browser in at the service as somebody else would add them here
+        raise SignInRefused(
+            f"{provider.label} can be added to your account from its own page only",
+            hint=f"Open {registrar.public_url}/account.",
+        )
     held = codes.secret(registrar.random(codes.SECRET_BYTES))
     following = sign_in.safe_path(request.query.get("next", ""))
     flow = Flow(held, provider.name, int(registrar.clock()), following)

@@ -145,6 +145,8 @@ async def _put_member(request: web.Request) -> web.Response:
     form, name = await form_of(request), request.match_info["group"]
     registrar = request.app[REGISTRAR]
     try:
+        # before anything is told of who has an account
+        await registrar.db.read(membership.managed, principal, name)
         account_id = await _whom(request, form)
         manager = bool(form.text("manager"))
         await membership.put_member(registrar, principal, name, account_id, manager=manager)

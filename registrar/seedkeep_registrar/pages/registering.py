@@ -20,7 +20,7 @@ from seedkeep.core.metadata import Creator, Metadata, Subject
 from seedkeep.core.metainfo import Metainfo, read_metainfo
 from seedkeep.core.record import DEFAULT_LICENSE, Dataset, Editor, RecordBody
 from seedkeep.core.revision import RECORD
-from seedkeep_registrar import submissions, times
+from seedkeep_registrar import registration, submissions, times
 from seedkeep_registrar.accounts import browser
 from seedkeep_registrar.accounts.principal import Account
 from seedkeep_registrar.context import REGISTRAR, Registrar
@@ -64,8 +64,10 @@ async def _register(request: web.Request) -> web.Response:
     registrar = request.app[REGISTRAR]
     upload = Upload({}, {})
     try:
+        registration.check_member(registrar, principal)
         upload = await _read(request, upload)
-        body, objects = await asyncio.to_thread(_body_of, upload, account)
+        total = sum(map(len, upload.files.values()))
+        body, objects = await registrar.workers.run(total, _body_of, upload, account)
         for data in objects:
             await registrar.objects.put(hashlib.sha256(data).hexdigest(), _once(data))
         outcome = await submissions.register_event(registrar, principal, _signed(registrar, body))

@@ -74,7 +74,8 @@ def listing(connection: Connection, manifest_id: int, path: str, after: int, cou
         held = connection.execute(
             select(manifests.c.indexed).where(manifests.c.id == manifest_id)
         ).scalar_one()
-    at, end = max(first, after), first + held
+    end = first + held
+    at = min(max(first, after), end)
     entries: list[Folder | int] = []
     for folder in [*_children(connection, manifest_id, path, at, count), None]:
         until = end if folder is None else folder.first
