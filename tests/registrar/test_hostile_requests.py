@@ -12,13 +12,15 @@ from yarl import URL
 from seedkeep.core import jcs
 from seedkeep.core.decision import DECISION
 from seedkeep_registrar.operations import request_log
+from seedkeep_registrar.store import account_keys
+from seedkeep_registrar.store.accounts import Role
 from tests.registrar.test_accounts import program, token_of
-from tests.registrar.test_curation import submit
+from tests.registrar.test_curation import submit, with_account
 from tests.registrar.test_oidc import OUT, signing_in
 from tests.registrar.test_pages_editing import text_of, upload
 from tests.support.oidc import oidc_service
 from tests.support.people import Mailbox, browser
-from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
+from tests.support.registrar import RegistrarUnderTest, new_key, registrar_with, shareable
 
 ADA, BOSS = "ada@example.org", "boss@example.org"
 STRANGER = {"X-Forwarded-For": "192.0.2.7"}
@@ -99,6 +101,22 @@ async def test_a_curator_cannot_decide_in_the_name_of_another(tmp_path: Path) ->
         answer = await cleo.submit(cleo.event(body, DECISION), body, path)
         assert answer.status == 403, answer
         assert "names an editor" in answer.json["detail"]
+
+
+async def test_a_curator_cannot_become_two_by_letting_go_of_a_key(tmp_path: Path) -> None:
+    named, other = new_key(), new_key()
+    curators = (str(named.public), str(other.public))
+    async with registrar_with(tmp_path, curators=curators) as registrar:
+        record = await registrar.person().register(shareable())
+        cleo, also_cleo = registrar.person(named), registrar.person()
+        await with_account(registrar, cleo, "cleo@example.org", Role.CURATOR)
+        account = (await cleo.send("GET", "/api/v1/account", b"")).json["account"]["id"]
+        await registrar.context.db.write(account_keys.bind, str(also_cleo), account, "laptop", 0.0)
+        subject = f"record:{record['rid']}"
+        assert (await cleo.taint(subject)).json["state"] == "proposed"
+        assert (await cleo.send("DELETE", f"/api/v1/account/keys/{cleo}", b"")).status == 403
+        assert (await also_cleo.taint(subject)).status == 409
+        assert (await cleo.send("DELETE", f"/api/v1/account/keys/{also_cleo}", b"")).status == 204
 
 
 async def test_another_site_cannot_add_its_identity_to_an_account(tmp_path: Path, mailbox: Mailbox) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from seedkeep.core import metadata
 from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
 from seedkeep_registrar.accounts import codes
-from seedkeep_registrar.accounts.principal import SCOPES, Principal
+from seedkeep_registrar.accounts.principal import SCOPES, Principal, role_of_key
 from seedkeep_registrar.accounts.sign_in import first_role, normal_email
 from seedkeep_registrar.context import Registrar
-from seedkeep_registrar.store import accounts, api_tokens, sessions
+from seedkeep_registrar.store import account_keys, accounts, api_tokens, sessions
 from seedkeep_registrar.store.accounts import Account, Role
 from seedkeep_registrar.store.api_tokens import Token
 
@@ -139,6 +139,21 @@ def _govern(connection: Connection, account_id: int, values: dict[str, object], 
         sessions.end_all(connection, account_id)
         api_tokens.revoke_all(connection, account_id, now)
     return changed
+
+
+async def remove_key(registrar: Registrar, account: Account, key: str) -> bool:
+    """Let a key act for an account no longer; whether it did.
+
+    Raises:
+        Refused: the settings name it as a curator's or operator's: without the account it would be another
+            person, who could agree with the first.
+    """
+    if role_of_key(registrar.settings, key) >= Role.CURATOR:
+        raise Refused(
+            "the registrar's settings name this key, so it stays with its person",
+            hint="Ask the operator to take it out of the settings first.",
+        )
+    return await registrar.db.write(account_keys.unbind, key, account.id)
 
 
 async def make_token(

@@ -12,6 +12,7 @@ from seedkeep_registrar import times
 from seedkeep_registrar.accounts import binding, codes, sign_in
 from seedkeep_registrar.accounts.documents import account_document, key_document
 from seedkeep_registrar.accounts.managing import line
+from seedkeep_registrar.accounts.managing import remove_key as remove
 from seedkeep_registrar.accounts.principal import (
     Principal,
     Role,
@@ -119,9 +120,7 @@ async def list_keys(request: web.Request) -> web.Response:
 async def remove_key(request: web.Request) -> web.Response:
     """It acts for your account no more; what it signed stays signed."""
     mine = account_of(in_person(await require(request, Role.VISITOR, "edit")))
-    if not await request.app[REGISTRAR].db.write(
-        account_keys.unbind, request.match_info["key"][:MAX_LABEL], mine.id
-    ):
+    if not await remove(request.app[REGISTRAR], mine, request.match_info["key"][:MAX_LABEL]):
         raise NotFound("this key does not act for your account")
     return web.Response(status=204)
 

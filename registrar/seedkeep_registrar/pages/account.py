@@ -78,7 +78,7 @@ async def _profile(request: web.Request) -> web.Response:
 async def _remove_key(request: web.Request) -> web.Response:
     _, account = await signed_in(request)
     form = await form_of(request)
-    await request.app[REGISTRAR].db.write(account_keys.unbind, form.text("key", 100), account.id)
+    await managing.remove_key(request.app[REGISTRAR], account, form.text("key", 100))
     return see(request, "/account#keys")
 
 
