@@ -322,7 +322,7 @@ async def test_not_found_is_3_and_tainted_is_4_with_the_reason(
     typo = ark[:-2] + ("b" if ark[-2] != "b" else "c") + ark[-1]
     mistyped = await seedkeep(tmp_path, "fetch", typo, "--json", *ask)
     assert mistyped.code == 3
-    assert "character" in mistyped.json["error"]["hint"]
+    assert record["ark"] in mistyped.json["error"]["hint"]
     await registrar.curator.taint(f"content:{record['content_id']}")
     tainted = await seedkeep(tmp_path, "fetch", ark, "--json", *ask)
     assert (tainted.code, tainted.json["error"]["code"]) == (4, "tainted")

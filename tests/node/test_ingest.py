@@ -659,7 +659,7 @@ async def test_interrupted_at_the_terminal_it_ends_at_once_and_goes_on_later(tmp
     assert (process.returncode, complaints) == (130, b"")
     seen: list[Progress] = []
     assert_right(await ingest(root, checkpoint=cp, progress=seen.append))
-    assert seen[-1].bytes_kept > 20 * MIB
+    assert seen[-1].bytes_kept > 5 * MIB
 
 
 async def test_a_worker_that_dies_is_an_error_and_what_was_done_is_kept(tmp_path: Path) -> None:

@@ -242,13 +242,13 @@ async def test_an_oversized_body(registrar: RegistrarUnderTest, what: Shareable)
     assert (answer.status, answer.json["code"]) == (413, "too_large")
 
 
-async def test_a_revision_is_refused_for_now(registrar: RegistrarUnderTest, what: Shareable) -> None:
+async def test_a_record_begins_a_chain_of_its_own(registrar: RegistrarUnderTest, what: Shareable) -> None:
     sharer = registrar.person()
     await sharer.register(what)
     body = what.body().encode()
     first = sharer.event(body)
     second = sharer.event(body, after=first)
-    told(await sharer.submit(second, body), 403, "refused", "revision")
+    told(await sharer.submit(second, body), 400, "invalid_input", "chain of its own")
 
 
 async def test_strangers_cannot_register_where_only_members_may(tmp_path: Path, what: Shareable) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web_app
 
 from seedkeep.core import jcs
 from seedkeep.core.events import Event, sign_event
@@ -313,15 +314,19 @@ async def start_registrar(data: Path, **settings: Any) -> AsyncIterator[Registra
         "heartbeat_s": 2.0,
         "min_free_bytes": 0,
     }
-    async with (
-        running(Settings(**{**given, **settings}), clock=clock) as context,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-    ):
-        if not _DESCRIBED:
-            async with session.get(f"{context.public_url}/api/v1/openapi.json", timeout=LIMIT) as answer:
-                _DESCRIBED.append(Described(await answer.json()))
-        person = Person(context.public_url, context.origin, session, curator, clock)
-        yield RegistrarUnderTest(context, session, clock, person)
+    try:
+        async with (
+            running(Settings(**{**given, **settings}), clock=clock) as context,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        ):
+            if not _DESCRIBED:
+                async with session.get(f"{context.public_url}/api/v1/openapi.json", timeout=LIMIT) as answer:
+                    _DESCRIBED.append(Described(await answer.json()))
+            person = Person(context.public_url, context.origin, session, curator, clock)
+            yield RegistrarUnderTest(context, session, clock, person)
+    finally:
+        # aiohttp keeps the last 1024 applications in it, 3 MB each
+        web_app._cached_build_middleware.cache_clear()
 
 
 @pytest.fixture

@@ -294,6 +294,7 @@ class Metadata:
         _text("description", self.description, 100_000)
         _text("publisher", self.publisher, 500)
         _text("version", self.version, 100)
+        _text("language", self.language, 100)
         _want(
             not self.language or bool(_LANGUAGE.fullmatch(self.language)), "language is no BCP 47 tag like en"
         )
