@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from seedkeep.core.audit import Outcome
 from seedkeep.core.errors import InvalidInput, NotFound, Refused
 from seedkeep.core.events import MAX_BODY_BYTES, Event, sign_event
-from seedkeep.core.metadata import orcid
 from seedkeep.core.record import Editor
 from seedkeep.core.revision import REVISION, WITHDRAWAL, RecordState, RevisionBody, WithdrawalBody
 from seedkeep_registrar import documents, times
+from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.documents import Found
@@ -89,8 +89,8 @@ async def revise(
         NotAsExpected: the head is another one.
     """
 
-    def body(state: RecordState) -> RevisionBody:
-        after = state.revision(note=note, editor=_editor(principal), **change(state))
+    def body(state: RecordState, editor: Editor) -> RevisionBody:
+        after = state.revision(note=note, editor=editor, **change(state))
         return RevisionBody.parse(after.encode())
 
     return await _for_somebody(registrar, principal, rid, REVISION, body, expected_head)
@@ -101,8 +101,8 @@ async def withdraw(
 ) -> tuple[Found, bool]:
     """Withdraw a record for somebody; this registrar signs. Arguments and errors as for :func:`revise`."""
 
-    def body(state: RecordState) -> WithdrawalBody:
-        return WithdrawalBody.parse(WithdrawalBody(reason, _editor(principal)).encode())
+    def body(_: RecordState, editor: Editor) -> WithdrawalBody:
+        return WithdrawalBody.parse(WithdrawalBody(reason, editor).encode())
 
     return await _for_somebody(registrar, principal, rid, WITHDRAWAL, body, expected_head)
 
@@ -138,19 +138,12 @@ def state_of(connection: Connection, record: Record) -> RecordState:
     return state.ended(head.event, WithdrawalBody.parse(last)) if record.withdrawn else state
 
 
-def _editor(principal: Principal) -> Editor:
-    account = principal.account
-    if account is None:
-        return Editor(principal.key)
-    return Editor(str(account.id), account.name, orcid(account.orcid) if account.orcid else "")
-
-
 async def _for_somebody(
     registrar: Registrar,
     principal: Principal,
     rid: str,
     kind: str,
-    body: Callable[[RecordState], RevisionBody | WithdrawalBody],
+    body: Callable[[RecordState, Editor], RevisionBody | WithdrawalBody],
     expected_head: str,
 ) -> tuple[Found, bool]:
     def run(connection: Connection) -> tuple[Found, bool]:
@@ -164,7 +157,7 @@ async def _for_somebody(
         state = state_of(connection, record)
         if expected_head not in ("", state.head.hash()):
             raise _moved_on(state, NotAsExpected)
-        said = body(state)
+        said = body(state, editor_of(connection, registrar.settings, principal))
         if isinstance(said, RevisionBody) and said == state.revision(note=said.note, editor=said.editor):
             return documents.read(connection, record), False
         data = said.encode()

@@ -20,6 +20,7 @@ from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.record import Editor, RecordBody
 from seedkeep.core.revision import RECORD, check_editor
 from seedkeep_registrar import registration, times
+from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.api.fields import Fields
 from seedkeep_registrar.context import Registrar
@@ -184,7 +185,8 @@ async def decide(
         see :func:`seedkeep_registrar.registration.make_record` for what approving may raise.
     """
     submission = await registrar.db.read(_submitted, rid)
-    given = _decision(registrar, principal, rid, decision, message)
+    editor = await registrar.db.read(editor_of, registrar.settings, principal)
+    given = _decision(registrar, principal, editor, rid, decision, message)
     said = DecisionBody.parse(given.body)
     if said.submission != rid or said.decision != decision:
         raise InvalidInput("this event decides something else than the address says")
@@ -213,7 +215,12 @@ def _unknown(rid: str) -> NotFound:
 
 
 def _decision(
-    registrar: Registrar, principal: Principal, rid: str, decision: str, message: Mapping[str, Any]
+    registrar: Registrar,
+    principal: Principal,
+    editor: Editor,
+    rid: str,
+    decision: str,
+    message: Mapping[str, Any],
 ) -> SignedEvent:
     if "event" in message:
         given = registration.read_event(registrar, message, (DECISION,))
@@ -230,15 +237,10 @@ def _decision(
             hint="Send a signed decision event, or bind the key with `seedkeep login`.",
         )
     reason = Fields(message, "the decision").only("reason").text("reason", limit=_MAX_REASON, default="")
-    body = DecisionBody(rid, decision, reason, editor_of(principal.account)).encode()
+    body = DecisionBody(rid, decision, reason, editor).encode()
     created = times.text(registrar.clock())
     event = sign_event(registrar.key, type=DECISION, body=body, home=registrar.origin, created=created)
     return SignedEvent(event, body)
-
-
-def editor_of(account: Account) -> Editor:
-    """The person for whom the registrar signs, as events name them."""
-    return Editor(str(account.id), account.name, account.orcid.rpartition("/")[2])
 
 
 def _decide(connection: Connection, registrar: Registrar, given: SignedEvent, said: DecisionBody) -> None:

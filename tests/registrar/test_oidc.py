@@ -18,7 +18,7 @@ from seedkeep_registrar.accounts.oidc_flow import Flow
 from seedkeep_registrar.accounts.oidc_provider import OidcProvider, read_provider
 from tests.support.oidc import CLIENT, SECRET, Service, back_of, oidc_service
 from tests.support.people import Browser, Mailbox, browser
-from tests.support.registrar import LIMIT, Answer, RegistrarUnderTest, registrar_with
+from tests.support.registrar import LIMIT, Answer, RegistrarUnderTest, registrar_with, shareable
 
 OUT = "/sign-in/with/uni"
 
@@ -296,3 +296,31 @@ def test_what_a_browser_carries_tells_nothing_of_the_rest() -> None:
     assert flow.fits(flow.state, flow.begun + 10)
     assert not flow.fits(flow.state, flow.begun + 1000)
     assert not flow.fits("\ud800", flow.begun)
+
+
+async def test_events_name_an_orcid_only_if_its_owner_signed_in_with_it(
+    tmp_path: Path, database_url: str
+) -> None:
+    mine = "0000-0002-1825-0097"
+    async with (
+        oidc_service(subject=mine) as service,
+        signing_in(tmp_path, service, database_url, orcid=True) as (registrar, owner),
+        browser(registrar.url) as other,
+    ):
+        await sign_in(owner)
+        sharer = registrar.person()
+        for person in (owner, other):
+            if person is other:
+                service.subject = "0000-0001-5109-3700"
+                await sign_in(other)
+                typed = await other.json("PATCH", "/api/v1/account", {"orcid": mine})
+                assert typed.status == 200, typed
+            begun = await sharer.post("/api/v1/account/bindings", {"label": "laptop"})
+            bound = await person.post("/account/bind", {"code": begun.json["code"], "decision": "confirm"})
+            assert bound.status == 200, bound
+            record = await sharer.register(shareable(f"of {person is other}"))
+            path = f"/records/{record['rid']}/edit"
+            assert (await person.post(path, {"title": "changed"})).status == 303
+            history = (await sharer.get(f"/api/v1/records/{record['rid']}/revisions")).json["revisions"]
+            assert history[1]["editor"].get("orcid") == (mine if person is owner else None)
+            sharer = registrar.person()

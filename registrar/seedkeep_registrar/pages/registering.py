@@ -22,7 +22,7 @@ from seedkeep.core.record import DEFAULT_LICENSE, Dataset, Editor, RecordBody
 from seedkeep.core.revision import RECORD
 from seedkeep_registrar import registration, submissions, times
 from seedkeep_registrar.accounts import browser
-from seedkeep_registrar.accounts.principal import Account
+from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.pages.forms import see, signed_in
 from seedkeep_registrar.pages.render import show
@@ -59,7 +59,7 @@ async def _page(request: web.Request) -> web.Response:
 
 @routes.post("/register")
 async def _register(request: web.Request) -> web.Response:
-    principal, account = await signed_in(request)
+    principal, _ = await signed_in(request)
     browser.check_origin(request)
     registrar = request.app[REGISTRAR]
     upload = Upload({}, {})
@@ -67,7 +67,8 @@ async def _register(request: web.Request) -> web.Response:
         registration.check_member(registrar, principal)
         upload = await _read(request, upload)
         total = sum(map(len, upload.files.values()))
-        body, objects = await registrar.workers.run(total, _body_of, upload, account)
+        editor = await registrar.db.read(editor_of, registrar.settings, principal)
+        body, objects = await registrar.workers.run(total, _body_of, upload, editor)
         for data in objects:
             await registrar.objects.put(hashlib.sha256(data).hexdigest(), _once(data))
         outcome = await submissions.register_event(registrar, principal, _signed(registrar, body))
@@ -122,7 +123,7 @@ async def _read(request: web.Request, upload: Upload) -> Upload:
     return upload
 
 
-def _body_of(upload: Upload, account: Account) -> tuple[RecordBody, tuple[bytes, bytes, bytes]]:
+def _body_of(upload: Upload, editor: Editor) -> tuple[RecordBody, tuple[bytes, bytes, bytes]]:
     """The record's body, and its three objects.
 
     Raises:
@@ -168,7 +169,7 @@ def _body_of(upload: Upload, account: Account) -> tuple[RecordBody, tuple[bytes,
         license=texts["license"] or DEFAULT_LICENSE,
         web_seeds=tuple(_lines(texts["web_seeds"])),
         copies=int(texts["copies"]),
-        editor=Editor(str(account.id), account.name, account.orcid),
+        editor=editor,
     )
     return RecordBody.parse(body.encode()), (encoded, v2.layers, v1.pieces)
 
