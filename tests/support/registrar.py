@@ -319,7 +319,8 @@ async def start_registrar(data: Path, **settings: Any) -> AsyncIterator[Registra
             running(Settings(**{**given, **settings}), clock=clock) as context,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
         ):
-            if not _DESCRIBED:
+            # a public URL that was given may lead nowhere from here
+            if not _DESCRIBED and "public_url" not in settings:
                 async with session.get(f"{context.public_url}/api/v1/openapi.json", timeout=LIMIT) as answer:
                     _DESCRIBED.append(Described(await answer.json()))
             person = Person(context.public_url, context.origin, session, curator, clock)
