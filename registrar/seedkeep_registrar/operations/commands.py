@@ -14,7 +14,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from sqlalchemy import Connection
 
 from seedkeep.core.errors import Error, UsageError, VerificationFailed
 from seedkeep.core.keys import PrivateKey
@@ -138,7 +137,7 @@ def check(*, as_json: bool, quiet: bool, **where: Any) -> None:
     settings = _settings(**where)
     key = _key(settings.data)
     with reading(settings.sqlalchemy_url) as connection, _progress(quiet=quiet) as progress:
-        state = _state(connection)
+        state = events.log_state(connection)
         verifier = Verifier(state.origin, key.public)
         problems = list(checking.problems(connection, verifier, settings.data, progress))
     shown = {"origin": state.origin, "events": state.size, "problems": problems}
@@ -146,10 +145,6 @@ def check(*, as_json: bool, quiet: bool, **where: Any) -> None:
     _show(shown, text, as_json=as_json)
     if problems:
         raise SystemExit(VerificationFailed.exit_code)
-
-
-def _state(connection: Connection) -> events.LogState:
-    return events.log_state(connection)
 
 
 @click.command()

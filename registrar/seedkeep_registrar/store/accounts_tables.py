@@ -19,11 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from seedkeep_registrar.store.columns import HEX64, KEY, SERIAL
 from seedkeep_registrar.store.tables import metadata
-
-_KEY = String(51)
-_HEX64 = String(64)
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _account(*, primary_key: bool = False, index: bool = False) -> Column[int]:
@@ -41,7 +38,7 @@ def _account(*, primary_key: bool = False, index: bool = False) -> Column[int]:
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("email", String(254), nullable=True, unique=True),
     Column("name", Text, nullable=False),
     Column("orcid", String(64), nullable=False),
@@ -57,7 +54,7 @@ accounts = Table(
 account_keys = Table(
     "account_keys",
     metadata,
-    Column("key", _KEY, primary_key=True),
+    Column("key", KEY, primary_key=True),
     _account(index=True),
     Column("label", Text, nullable=False),
     Column("bound", Float, nullable=False),
@@ -68,8 +65,8 @@ key_bindings = Table(
     "key_bindings",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("code_sha256", _HEX64, nullable=False, unique=True),
-    Column("key", _KEY, nullable=False),
+    Column("code_sha256", HEX64, nullable=False, unique=True),
+    Column("key", KEY, nullable=False),
     Column("label", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=True),
@@ -81,7 +78,7 @@ key_bindings = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("token_sha256", _HEX64, primary_key=True),
+    Column("token_sha256", HEX64, primary_key=True),
     Column("id", String(16), nullable=False, unique=True),
     _account(index=True),
     Column("agent", Text, nullable=False),
@@ -94,7 +91,7 @@ api_tokens = Table(
     "api_tokens",
     metadata,
     Column("id", String(16), primary_key=True),
-    Column("token_sha256", _HEX64, nullable=False, unique=True),
+    Column("token_sha256", HEX64, nullable=False, unique=True),
     _account(index=True),
     Column("name", Text, nullable=False),
     Column("scopes", JSON, nullable=False),
@@ -108,9 +105,9 @@ api_tokens = Table(
 sign_in_codes = Table(
     "sign_in_codes",
     metadata,
-    Column("id_sha256", _HEX64, primary_key=True),
-    Column("link_sha256", _HEX64, nullable=False, unique=True),
-    Column("code_sha256", _HEX64, nullable=False),
+    Column("id_sha256", HEX64, primary_key=True),
+    Column("link_sha256", HEX64, nullable=False, unique=True),
+    Column("code_sha256", HEX64, nullable=False),
     Column("email", String(254), nullable=False, index=True),
     Column("key", String(51), nullable=False),
     Column("label", Text, nullable=False),
@@ -135,7 +132,7 @@ external_identities = Table(
 groups = Table(
     "groups",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("name", String(64), nullable=False),
     Column("title", Text, nullable=False),
     Column("created", Float, nullable=False),

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.audit import LeafAt
 from seedkeep_registrar.store.tables import audit_tallies, audits
+from seedkeep_registrar.store.upserts import upsert
 
 ASKED = "asked"
 COMMITTED = "committed"
@@ -151,10 +151,9 @@ def _end(connection: Connection, query: Update, outcome: str, detail: str) -> No
         .values(state=DONE, outcome=outcome, detail=detail)
         .returning(audits.c.node)
     )
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     for node, count in sorted(Counter(ended.scalars()).items()):
         connection.execute(
-            upsert(audit_tallies)
+            upsert(connection, audit_tallies)
             .values(node=node, outcome=outcome, count=count)
             .on_conflict_do_update(
                 index_elements=["node", "outcome"], set_={"count": audit_tallies.c.count + count}

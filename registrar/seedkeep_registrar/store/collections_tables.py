@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, String, Table, Text
 
+from seedkeep_registrar.store.columns import HEX64, SERIAL
 from seedkeep_registrar.store.tables import metadata
-
-_HEX64 = String(64)
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 #: ``subject``: the collection is whatever has this subject; "" where people choose. ``owner_key``: or ""
 collections = Table(
     "collections",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("slug", String(64), nullable=False, unique=True),
     Column("title", Text, nullable=False),
     Column("description", Text, nullable=False),
@@ -30,7 +28,7 @@ collection_entries = Table(
     "collection_entries",
     metadata,
     Column("collection_id", BigInteger, ForeignKey("collections.id"), primary_key=True),
-    Column("rid", _HEX64, ForeignKey("records.rid"), primary_key=True, index=True),
+    Column("rid", HEX64, ForeignKey("records.rid"), primary_key=True, index=True),
     Column("number", BigInteger, nullable=False),
     Column("added", Float, nullable=False),
     Index(None, "collection_id", "number"),
@@ -40,11 +38,11 @@ collection_entries = Table(
 collection_history = Table(
     "collection_history",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("collection_id", BigInteger, ForeignKey("collections.id"), nullable=False),
     Column("at", Float, nullable=False),
     Column("by", Text, nullable=False),
     Column("action", String(16), nullable=False),
-    Column("rid", _HEX64, nullable=False),
+    Column("rid", HEX64, nullable=False),
     Index(None, "collection_id", "id"),
 )

@@ -16,18 +16,16 @@ from sqlalchemy import (
     Text,
 )
 
+from seedkeep_registrar.store.columns import HEX64, SERIAL
 from seedkeep_registrar.store.tables import metadata
-
-_HEX64 = String(64)
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 #: every mail that is to be sent; those about a record stay, with what opens something taken out
 mails = Table(
     "mails",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("message_id", String(320), nullable=False),
-    Column("about", _HEX64, nullable=False),
+    Column("about", HEX64, nullable=False),
     Column("recipient", String(320), nullable=False),
     Column("subject", Text, nullable=False),
     Column("text", Text, nullable=False),
@@ -48,23 +46,23 @@ mails = Table(
 submissions = Table(
     "submissions",
     metadata,
-    Column("number", _SERIAL, primary_key=True),
-    Column("rid", _HEX64, nullable=False, unique=True),
+    Column("number", SERIAL, primary_key=True),
+    Column("rid", HEX64, nullable=False, unique=True),
     Column("leaf", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("body_sha256", _HEX64, nullable=False),
+    Column("body_sha256", HEX64, nullable=False),
     Column("by", String(51), nullable=False),
     Column("account_id", BigInteger, nullable=True, index=True),
-    Column("content_id", _HEX64, nullable=False),
+    Column("content_id", HEX64, nullable=False),
     Column("infohash_v1", String(40), nullable=False),
     Column("name", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("files", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("license", String(64), nullable=False),
-    Column("manifest", _HEX64, nullable=False, index=True),
-    Column("piece_layers", _HEX64, nullable=False, index=True),
-    Column("pieces_v1", _HEX64, nullable=False, index=True),
+    Column("manifest", HEX64, nullable=False, index=True),
+    Column("piece_layers", HEX64, nullable=False, index=True),
+    Column("pieces_v1", HEX64, nullable=False, index=True),
     Column("state", String(16), nullable=False),
     Column("received", Float, nullable=False),
     Index(None, "state", "number"),
@@ -75,8 +73,8 @@ submissions = Table(
 decisions = Table(
     "decisions",
     metadata,
-    Column("event", _HEX64, primary_key=True),
-    Column("submission", _HEX64, ForeignKey("submissions.rid"), nullable=False, index=True),
+    Column("event", HEX64, primary_key=True),
+    Column("submission", HEX64, ForeignKey("submissions.rid"), nullable=False, index=True),
     Column("position", BigInteger, nullable=False),
     Column("decision", String(16), nullable=False),
     Column("reason", Text, nullable=False),

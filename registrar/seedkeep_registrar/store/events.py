@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.errors import Conflict, UsageError
 from seedkeep.core.events import Event, check_successor
 from seedkeep.core.record import CHAIN_START, Receipt, leaf_hash, next_chain
 from seedkeep_registrar.store.tables import bodies, events, log
+from seedkeep_registrar.store.upserts import upsert
 
 EMPTY_LIST = hashlib.sha256(b"").hexdigest()
 _ONLY_ROW = 1
@@ -171,9 +171,8 @@ def append(
             "received": now,
         },
     )
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        upsert(bodies).on_conflict_do_nothing(), {"sha256": event.body_sha256, "body": body_bytes}
+        upsert(connection, bodies).on_conflict_do_nothing(), {"sha256": event.body_sha256, "body": body_bytes}
     )
     connection.execute(update(log).values(size=head.size + 1, chain=chain))
     return Stored(head.size, event, receipt)

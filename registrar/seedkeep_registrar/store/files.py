@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.merkle import blocks_of
 from seedkeep_registrar.store.pages_tables import folders
 from seedkeep_registrar.store.tables import files, manifests, records
+from seedkeep_registrar.store.upserts import upsert
 
 _DIGEST_COLUMNS = {"md5": files.c.md5, "sha256": files.c.sha256, "root": files.c.root}
 _MATCHES = 1000
@@ -37,9 +37,8 @@ def path_key(path: str) -> bytes:
 
 def begin_manifest(connection: Connection, sha256: str, content_id: str, now: float) -> tuple[int, int]:
     """The manifest's id, and how many of its files are indexed already."""
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        upsert(manifests)
+        upsert(connection, manifests)
         .values(sha256=sha256, content_id=content_id, indexed=0, created=now)
         .on_conflict_do_update(index_elements=["sha256"], set_={"created": now})
     )

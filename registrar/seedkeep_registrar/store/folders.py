@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep.core.manifest import FileEntry
 from seedkeep_registrar.folder_tree import Folder
 from seedkeep_registrar.store import files
 from seedkeep_registrar.store.pages_tables import folders
 from seedkeep_registrar.store.tables import manifests
+from seedkeep_registrar.store.upserts import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,6 @@ def add(connection: Connection, manifest_id: int, found: Sequence[Folder]) -> No
     """Write folders down; those that are there already are the same."""
     if not found:
         return
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [
         {
             "manifest_id": manifest_id,
@@ -53,7 +52,7 @@ def add(connection: Connection, manifest_id: int, found: Sequence[Folder]) -> No
         }
         for f in found
     ]
-    connection.execute(upsert(folders).on_conflict_do_nothing(), rows)
+    connection.execute(upsert(connection, folders).on_conflict_do_nothing(), rows)
 
 
 def listing(connection: Connection, manifest_id: int, path: str, after: int, count: int) -> Listing | None:

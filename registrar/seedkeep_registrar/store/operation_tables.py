@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Integer, String, Table, Text
 
+from seedkeep_registrar.store.columns import SERIAL
 from seedkeep_registrar.store.tables import metadata
-
-# SQLite gives rising numbers of its own only to a column that is exactly INTEGER
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 #: requests by whoever is counted, in windows of a minute (Unix time // 60); kept for a few minutes
 rates = Table(
@@ -31,7 +29,7 @@ quotas = Table(
 journal = Table(
     "journal",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("at", Float, nullable=False, index=True),
     Column("actor", Text, nullable=False),
     Column("action", String(64), nullable=False, index=True),

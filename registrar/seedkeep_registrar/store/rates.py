@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from seedkeep_registrar.store.operation_tables import rates
+from seedkeep_registrar.store.upserts import upsert
 
 #: minutes that are still looked at
 KEPT = 2
@@ -28,8 +28,7 @@ def add(
     connection.execute(delete(rates).where(rates.c.minute < minute - KEPT))
     if not counted:
         return {}
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = upsert(rates)
+    statement = upsert(connection, rates)
     # in one order, so that two processes cannot wait for each other
     rows = [{"name": n, "minute": m, "count": c} for (n, m), c in sorted(counted.items())]
     connection.execute(

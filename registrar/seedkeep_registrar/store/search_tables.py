@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from seedkeep_registrar.store.columns import HEX64, SERIAL
 from seedkeep_registrar.store.tables import metadata
-
-_HEX64 = String(64)
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 #: what can be found: untainted records that were not withdrawn; ``facets`` are codes of ``search_values``
 search_documents = Table(
@@ -24,7 +22,7 @@ search_documents = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
+    Column("content_id", HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
     Column("facets", ARRAY(Integer).with_variant(JSON(), "sqlite"), nullable=False),
 )
 
@@ -32,7 +30,7 @@ search_documents = Table(
 search_values = Table(
     "search_values",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("facet", Integer, nullable=False),
     Column("value", Text, nullable=False),
     Column("count", Integer, nullable=False),

@@ -22,6 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from seedkeep_registrar.store.columns import HEX64, KEY, SERIAL
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -30,10 +32,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-_KEY = String(51)
-_HEX64 = String(64)
-# SQLite gives rising numbers of its own only to a column that is exactly INTEGER
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 #: the head of the log and of the taint list: one row, locked by whoever appends
 log = Table(
@@ -42,9 +40,9 @@ log = Table(
     Column("id", Integer, primary_key=True),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
-    Column("chain", _HEX64, nullable=False),
+    Column("chain", HEX64, nullable=False),
     Column("taint_version", BigInteger, nullable=False),
-    Column("taint_list", _HEX64, nullable=False),
+    Column("taint_list", HEX64, nullable=False),
 )
 
 #: every event, in the order of the log
@@ -52,12 +50,12 @@ events = Table(
     "events",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", _HEX64, nullable=False, unique=True),
+    Column("hash", HEX64, nullable=False, unique=True),
     Column("type", String(16), nullable=False),
-    Column("rid", _HEX64, nullable=False),
+    Column("rid", HEX64, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
-    Column("chain", _HEX64, nullable=False),
+    Column("chain", HEX64, nullable=False),
     Column("receipt", Text, nullable=False),
     Column("received", Float, nullable=False),
     UniqueConstraint("rid", "seq"),
@@ -67,7 +65,7 @@ events = Table(
 bodies = Table(
     "bodies",
     metadata,
-    Column("sha256", _HEX64, primary_key=True),
+    Column("sha256", HEX64, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -75,9 +73,9 @@ bodies = Table(
 manifests = Table(
     "manifests",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
-    Column("sha256", _HEX64, nullable=False, unique=True),
-    Column("content_id", _HEX64, nullable=False, index=True),
+    Column("id", SERIAL, primary_key=True),
+    Column("sha256", HEX64, nullable=False, unique=True),
+    Column("content_id", HEX64, nullable=False, index=True),
     Column("indexed", Integer, nullable=False),
     Column("created", Float, nullable=False),
 )
@@ -103,12 +101,12 @@ files = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("content_id", _HEX64, primary_key=True),
+    Column("content_id", HEX64, primary_key=True),
     Column("short_id", String(40), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("files", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("publisher", _KEY, nullable=False),
+    Column("publisher", KEY, nullable=False),
     Column("subjects", JSON, nullable=False),
     Column("wanted", Integer, nullable=False),
     Column("created", Float, nullable=False),
@@ -125,13 +123,13 @@ datasets = Table(
 records = Table(
     "records",
     metadata,
-    Column("rid", _HEX64, primary_key=True),
+    Column("rid", HEX64, primary_key=True),
     Column("position", BigInteger, ForeignKey("events.position"), nullable=False, unique=True),
     Column("ark", String(40), nullable=False, unique=True),
-    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
+    Column("content_id", HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
     Column("infohash_v1", String(40), nullable=False, index=True),
     Column("manifest_id", BigInteger, ForeignKey("manifests.id"), nullable=False, index=True),
-    Column("steward", _KEY, nullable=False, index=True),
+    Column("steward", KEY, nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("files", Integer, nullable=False),
@@ -140,18 +138,18 @@ records = Table(
     Column("copies", Integer, nullable=False),
     Column("created", String(20), nullable=False),
     Column("web_seeds", JSON, nullable=False),
-    Column("body_sha256", _HEX64, nullable=False),
-    Column("manifest", _HEX64, nullable=False),
-    Column("piece_layers", _HEX64, nullable=False),
-    Column("pieces_v1", _HEX64, nullable=False),
+    Column("body_sha256", HEX64, nullable=False),
+    Column("manifest", HEX64, nullable=False),
+    Column("piece_layers", HEX64, nullable=False),
+    Column("pieces_v1", HEX64, nullable=False),
     Column("seq", Integer, nullable=False),
-    Column("head", _HEX64, nullable=False),
-    Column("state_sha256", _HEX64, nullable=False),
+    Column("head", HEX64, nullable=False),
+    Column("state_sha256", HEX64, nullable=False),
     Column("updated", String(20), nullable=False),
     Column("stewards", JSON, nullable=False),
     Column("subjects", JSON, nullable=False),
     Column("supersedes", String(64), nullable=False),
-    Column("series", _HEX64, nullable=False),
+    Column("series", HEX64, nullable=False),
     Column("account", String(64), nullable=False),
     Column("withdrawn", String(20), nullable=False),
     Index(None, "series", "position"),
@@ -161,14 +159,14 @@ records = Table(
 objects = Table(
     "objects",
     metadata,
-    Column("sha256", _HEX64, primary_key=True),
-    Column("rid", _HEX64, ForeignKey("records.rid"), primary_key=True),
+    Column("sha256", HEX64, primary_key=True),
+    Column("rid", HEX64, ForeignKey("records.rid"), primary_key=True),
 )
 
 nodes = Table(
     "nodes",
     metadata,
-    Column("node", _KEY, primary_key=True),
+    Column("node", KEY, primary_key=True),
     Column("operator", Text, nullable=False),
     Column("institution", Text, nullable=False),
     Column("country", Text, nullable=False),
@@ -190,8 +188,8 @@ nodes = Table(
 claims = Table(
     "claims",
     metadata,
-    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
-    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True, index=True),
+    Column("content_id", HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("node", KEY, ForeignKey("nodes.node"), primary_key=True, index=True),
     Column("state", String(16), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("created", Float, nullable=False),
@@ -206,9 +204,9 @@ claims = Table(
 attestations = Table(
     "attestations",
     metadata,
-    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
-    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
-    Column("manifest", _HEX64, nullable=False),
+    Column("content_id", HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("node", KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("manifest", HEX64, nullable=False),
     Column("infohash_v1", String(40), nullable=False),
     Column("at", String(20), nullable=False),
     Column("document", JSON, nullable=False),
@@ -218,10 +216,10 @@ audits = Table(
     "audits",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("content_id", _HEX64, nullable=False),
-    Column("node", _KEY, ForeignKey("nodes.node"), nullable=False),
+    Column("content_id", HEX64, nullable=False),
+    Column("node", KEY, ForeignKey("nodes.node"), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("nonce", _HEX64, nullable=False),
+    Column("nonce", HEX64, nullable=False),
     Column("leaves", JSON, nullable=False),
     Column("commitments", JSON, nullable=True),
     Column("opened", JSON, nullable=True),
@@ -237,7 +235,7 @@ audits = Table(
 audit_tallies = Table(
     "audit_tallies",
     metadata,
-    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("node", KEY, ForeignKey("nodes.node"), primary_key=True),
     Column("outcome", String(16), primary_key=True),
     Column("count", BigInteger, nullable=False),
 )
@@ -246,9 +244,9 @@ audit_tallies = Table(
 taints = Table(
     "taints",
     metadata,
-    Column("id", _HEX64, primary_key=True),
+    Column("id", HEX64, primary_key=True),
     Column("kind", String(16), nullable=False),
-    Column("value", _HEX64, nullable=False),
+    Column("value", HEX64, nullable=False),
     Column("category", String(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("state", String(16), nullable=False),
@@ -264,9 +262,9 @@ taints = Table(
 approvals = Table(
     "approvals",
     metadata,
-    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
-    Column("curator", _KEY, primary_key=True),
-    Column("event", _HEX64, nullable=False),
+    Column("taint", HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("curator", KEY, primary_key=True),
+    Column("event", HEX64, nullable=False),
     Column("number", Integer, nullable=False),
 )
 
@@ -274,15 +272,15 @@ approvals = Table(
 tainted_records = Table(
     "tainted_records",
     metadata,
-    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
-    Column("rid", _HEX64, ForeignKey("records.rid"), primary_key=True, index=True),
+    Column("taint", HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("rid", HEX64, ForeignKey("records.rid"), primary_key=True, index=True),
 )
 
 #: the published lists, by digest; the last few are kept for nodes that are reading them
 taint_lists = Table(
     "taint_lists",
     metadata,
-    Column("sha256", _HEX64, primary_key=True),
+    Column("sha256", HEX64, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("list", LargeBinary, nullable=False),
 )
@@ -291,9 +289,9 @@ taint_lists = Table(
 removals = Table(
     "removals",
     metadata,
-    Column("taint", _HEX64, ForeignKey("taints.id"), primary_key=True),
-    Column("content_id", _HEX64, primary_key=True),
-    Column("node", _KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("taint", HEX64, ForeignKey("taints.id"), primary_key=True),
+    Column("content_id", HEX64, primary_key=True),
+    Column("node", KEY, ForeignKey("nodes.node"), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("at", String(20), nullable=False),
     Column("document", JSON, nullable=False),
@@ -302,9 +300,9 @@ removals = Table(
 web_seed_reports = Table(
     "web_seed_reports",
     metadata,
-    Column("content_id", _HEX64, ForeignKey("datasets.content_id"), primary_key=True),
-    Column("web_seed_sha256", _HEX64, primary_key=True),
-    Column("reporter", _KEY, primary_key=True),
+    Column("content_id", HEX64, ForeignKey("datasets.content_id"), primary_key=True),
+    Column("web_seed_sha256", HEX64, primary_key=True),
+    Column("reporter", KEY, primary_key=True),
     Column("web_seed", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
@@ -314,7 +312,7 @@ web_seed_reports = Table(
 nonces = Table(
     "nonces",
     metadata,
-    Column("key", _KEY, primary_key=True),
+    Column("key", KEY, primary_key=True),
     Column("nonce", String(64), primary_key=True),
     Column("expires", Float, nullable=False, index=True),
 )
