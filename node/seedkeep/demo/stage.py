@@ -18,6 +18,20 @@ from seedkeep.demo.processes import Child, Home
 
 POLL_SECONDS = 0.1
 
+# politely, then by force: a registrar under load may take longer to end than a person expects
+_STOP = """\
+groups="{groups}"
+for group in $groups; do kill -s TERM -- "-$group"; done 2>/dev/null
+for group in $groups; do
+    for moment in $(seq 150); do
+        kill -s 0 -- "-$group" || break
+        sleep 0.1
+    done
+    kill -s KILL -- "-$group"
+done 2>/dev/null
+rm -rf {place}
+"""
+
 
 class Patience:
     """Waits a moment at a time, as long as something still changes and no process fails."""
@@ -123,7 +137,9 @@ class Stage:
         self._children.remove(child)
 
     def keep(self) -> str:
-        """Leave everything running; gives the one line that ends it."""
+        """Leave everything running; gives the one line that ends it and returns when nothing is left."""
         self._kept = True
-        groups = " ".join(f"-{child.pid}" for child in self._children if not child.ended)
-        return f"kill -- {groups}; sleep 2; rm -rf {shlex.quote(str(self.place))}"
+        groups = " ".join(str(child.pid) for child in self._children if not child.ended)
+        script = self.place / "stop"
+        script.write_text(_STOP.format(groups=groups, place=shlex.quote(str(self.place))))
+        return f"sh {shlex.quote(str(script))}"
