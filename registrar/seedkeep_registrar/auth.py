@@ -50,21 +50,42 @@ async def verify(request: web.Request) -> Signed:
     return signed
 
 
+class Pace:
+    """How long the next part of a body may take: who drips bytes would hold a connection for ever."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._silence = request.app[REGISTRAR].settings.body_timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._started, self._read = self._loop.time(), 0
+
+    def next(self) -> asyncio.Timeout:
+        """Read within this block.
+
+        Raises:
+            TimeoutError: in the block, when the sender falls silent for longer than ``body_timeout_s``, or
+                has been slower than :data:`_SLOWEST` for that long.
+        """
+        slowest = self._started + self._silence + self._read / _SLOWEST
+        return asyncio.timeout_at(min(self._loop.time() + self._silence, slowest))
+
+    def came(self, count: int) -> None:
+        """So many bytes more have come."""
+        self._read += count
+
+
 async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it comes.
 
     Raises:
-        TimeoutError: the sender falls silent for longer than ``body_timeout_s``, or has been slower than
-            :data:`_SLOWEST` for that long: who drips bytes would hold a connection for ever.
+        TimeoutError: it comes slower than :class:`Pace` allows.
     """
-    silence, loop = request.app[REGISTRAR].settings.body_timeout_s, asyncio.get_running_loop()
-    started, read = loop.time(), 0
+    pace = Pace(request)
     while True:
-        async with asyncio.timeout_at(min(loop.time() + silence, started + silence + read / _SLOWEST)):
+        async with pace.next():
             chunk = await request.content.readany()
         if not chunk:
             return
-        read += len(chunk)
+        pace.came(len(chunk))
         yield chunk
 
 

@@ -45,6 +45,21 @@ async def test_an_account_that_asks_too_often_is_held_back_by_token_and_in_a_bro
             await other.sign_in(BOSS, mailbox)  # others are not
 
 
+async def test_fresh_keys_do_not_make_an_address_another_one(tmp_path: Path) -> None:
+    async with registrar_with(tmp_path, trusted_proxies=("127.0.0.1",), requests_per_minute=3) as registrar:
+        registrar.clock.offset = -registrar.clock() % 60 + 1
+        seen = []
+        for _ in range(5):
+            person, body = registrar.person(), jcs.dumps({"label": "", "email": ""})
+            person.clock = registrar.clock
+            signed = person.signature("POST", "/api/v1/account/bindings", body)
+            answer = await person.send(
+                "POST", "/api/v1/account/bindings", body, headers={**signed, **STRANGER}
+            )
+            seen.append(answer.status)
+        assert seen == [201] * 3 + [429] * 2
+
+
 async def test_nobody_can_have_mails_sent_to_everybody(tmp_path: Path, mailbox: Mailbox) -> None:
     async with registrar_with(tmp_path, trusted_proxies=("127.0.0.1",), mails_per_minute=3) as registrar:
         registrar.clock.offset = -registrar.clock() % 60 + 1

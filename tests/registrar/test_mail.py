@@ -91,7 +91,7 @@ async def test_no_text_can_add_a_header_or_markup(tmp_path: Path) -> None:
             await send(registrar, to="bo@example.org\r\nBcc: eve@example.org")
     assert box.recipients == ["bo@example.org"]
     assert message["Bcc"] is None
-    assert message["Subject"].strip().startswith("Sent back to you: x Bcc: eve@example.org body")
+    assert message["Subject"].strip().startswith("Sent back to you: x Bcc: eve@example[.]org body")
     assert "\u202e" not in message["Subject"]
     assert "<script>" not in part(message, "html")
     assert "> a\n> .\n> b\n" in part(message, "plain")
@@ -236,6 +236,31 @@ async def test_an_institution_may_replace_the_words(tmp_path: Path) -> None:
     assert message["Subject"] == "Liebe Wheat, 2019"
     assert "Gruß: Würzburg" in part(message, "plain")
     assert "Name the field." in part(message, "html")
+
+
+@pytest.mark.parametrize(
+    "name", ["bind_key", "submission_approved", "submission_returned", "submission_rejected"]
+)
+def test_no_name_that_a_stranger_gave_becomes_a_link_or_a_letter(name: str) -> None:
+    templates = Templates("", {"registrar": "R", "institution": "", "public_url": "https://r.example"})
+    bait = (
+        "Your account ends! Go to https://evil.example/x, www.evil.example or mailto:eve@evil.example\n\n" * 9
+    )
+    stranger = {"label": bait, "title": bait, "curator": bait}
+    common = {
+        "email": "bo@r.example",
+        "minutes": 15,
+        "code": "ABCD-EFGH",
+        "key": "ed25519:x",
+        "url": WORDS["url"],
+    }
+    words = templates.render(name, {**WORDS, **common, **stranger, "reason": "none"})
+    for text in (words.subject, words.text, words.html):
+        assert "evil.example" not in text
+        assert "https://evil" not in text
+        assert text.count("Your account ends!") < 9  # each is cut
+    assert "https[:]//evil[.]example" in words.text
+    assert all(len(line) < 500 for line in words.text.splitlines())
 
 
 def test_a_template_that_fails_costs_its_words_and_nothing_else(

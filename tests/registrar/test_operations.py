@@ -20,6 +20,7 @@ from seedkeep_registrar.client_address import client_address
 from seedkeep_registrar.operations import request_log
 from seedkeep_registrar.operations.limits import Limits, name_of
 from seedkeep_registrar.problems import TooManyRequests
+from tests.support.people import Mailbox, browser
 from tests.support.registrar import Clock, RegistrarUnderTest, registrar_with, shareable
 
 
@@ -199,30 +200,44 @@ async def test_a_publisher_may_register_so_much_and_no_more(
 # --- what a hostile client may hold up ---
 
 
-async def test_a_body_that_drips_is_cut_off(tmp_path: Path) -> None:
-    async with registrar_with(tmp_path, body_timeout_s=0.5) as registrar:
-        url = urlsplit(registrar.url)
-        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+async def cut_off(registrar: RegistrarUnderTest, head: str, begin: bytes = b"") -> None:
+    """Send the head of a request, then its body byte by byte, until the registrar has enough."""
+    url = urlsplit(registrar.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    method_and_path, _, fields = head.partition("\r\n")
+    writer.write(f"{method_and_path} HTTP/1.1\r\nHost: {url.netloc}\r\n{fields}\r\n".encode() + begin)
+
+    async def drip() -> None:
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    try:
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    finally:
+        dripping.cancel()
+        writer.close()
+
+
+async def test_a_body_that_drips_is_cut_off(tmp_path: Path, mailbox: Mailbox) -> None:
+    async with registrar_with(tmp_path, body_timeout_s=0.5) as registrar, browser(registrar.url) as one:
         body = b"x" * 100_000
         path = f"/api/v1/objects/{hashlib.sha256(body).hexdigest()}"
-        head = f"PUT {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n"
         signed = registrar.person().signature("PUT", path, body)
-        writer.write((head + "".join(f"{n}: {v}\r\n" for n, v in signed.items()) + "\r\n").encode())
+        fields = "".join(f"{n}: {v}\r\n" for n, v in {**signed, "Content-Length": "100000"}.items())
+        await cut_off(registrar, f"PUT {path}\r\n{fields}")
 
-        async def drip() -> None:
-            with suppress(ConnectionError):
-                while True:
-                    writer.write(b"x")
-                    await writer.drain()
-                    await asyncio.sleep(0.05)
-
-        dripping = asyncio.create_task(drip())
-        try:
-            async with asyncio.timeout(60):
-                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
-        finally:
-            dripping.cancel()
-            writer.close()
+        await one.sign_in("ada@example.org", mailbox)
+        (cookie,) = one.cookies.items()
+        form = (
+            f"POST /register\r\nCookie: {'='.join(cookie)}\r\nOrigin: {registrar.url}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n"
+        )
+        await cut_off(registrar, form, b'--b\r\nContent-Disposition: form-data; name="manifest"\r\n\r\n')
 
 
 @pytest.mark.parametrize("what", ["line", "field", "fields"])

@@ -3,6 +3,8 @@
 * The first line of ``NAME.txt`` is ``Subject: …``, then comes an empty line, then the text.
 * Whatever is inserted into the plain text is cut to one line without hidden characters, so that a dataset's
   title cannot pretend to be a part of the mail; the filter ``quoted`` inserts several, each after ``> ``.
+* What strangers have named (a dataset, a computer) goes through the filter ``unlinked``: short, and nothing
+  in it becomes a link in a mail program.
 * A context value marked :class:`Secret` is replaced in the copy that is kept.
 
 Every template is compiled at the start, so that a malformed one is told then.
@@ -36,6 +38,9 @@ _MAX_SUBJECT = 150
 _HIDDEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
 )
+_MAX_NAME = 120
+#: what mail programs take for the beginning of a link: ``scheme:…`` and ``host.tld``
+_LINK = re.compile(r"(?<=[a-z]):(?=\S)|(?<=\w)[.\uff0e\u3002\uff61](?=[^\W\d_]{2})", re.IGNORECASE)
 _REMOVED = "(removed after sending)"
 
 
@@ -66,6 +71,11 @@ def one_line(value: object, limit: int = _MAX_LINE) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def unlinked(value: object) -> str:
+    """A name that a stranger gave, cut to 120 characters; ``https://a.org`` is ``https[:]//a[.]org``."""
+    return _LINK.sub(r"[\g<0>]", one_line(value, _MAX_NAME))
+
+
 def quoted(value: object) -> str:
     """A person's words, line by line behind ``> ``."""
     lines = str(value).replace("\r\n", "\n").split("\n")[:_MAX_QUOTED_LINES]
@@ -93,6 +103,7 @@ class _Words:
             environment.globals.update(common)
             environment.filters["quoted"] = quoted
             environment.filters["one_line"] = one_line
+            environment.filters["unlinked"] = unlinked
         for name in self._text.list_templates(extensions=["txt"]):
             self._compile(self._text, name)
         for name in self._html.list_templates(extensions=["html"]):

@@ -5,7 +5,6 @@ What is recorded is checked exactly as if it had been sent signed; the registrar
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from seedkeep.core.metadata import Creator, Metadata, Subject
 from seedkeep.core.metainfo import Metainfo, read_metainfo
 from seedkeep.core.record import DEFAULT_LICENSE, Dataset, Editor, RecordBody
 from seedkeep.core.revision import RECORD
-from seedkeep_registrar import registration, submissions, times
+from seedkeep_registrar import auth, registration, submissions, times
 from seedkeep_registrar.accounts import browser
 from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
@@ -93,15 +92,15 @@ async def _read(request: web.Request, upload: Upload) -> Upload:
     Raises:
         InvalidInput: it is no such form.
         TooLarge: it is over the limit.
+        TimeoutError: it comes too slowly.
     """
     if not request.content_type.startswith("multipart/form-data"):
         raise InvalidInput("this is not a form of a page")
-    left = MAX_UPLOAD
-    silence = request.app[REGISTRAR].settings.body_timeout_s
+    left, pace = MAX_UPLOAD, auth.Pace(request)
     try:
         parts = await request.multipart()
         while True:
-            async with asyncio.timeout(silence):
+            async with pace.next():
                 part = await parts.next()
             if part is None:
                 break
@@ -109,8 +108,10 @@ async def _read(request: web.Request, upload: Upload) -> Upload:
                 raise InvalidInput("this form has a field that does not belong here")
             held = bytearray()
             while not part.at_eof():
-                async with asyncio.timeout(silence):
-                    held += await part.read_chunk()
+                async with pace.next():
+                    chunk = await part.read_chunk()
+                pace.came(len(chunk))
+                held += chunk
                 if len(held) > (left if part.name in _FILES else _MAX_TEXT):
                     raise TooLarge(f"{part.name} is over the limit", hint="Use `seedkeep share` for it.")
             left -= len(held)
