@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from seedkeep.core import jcs
 from seedkeep.core.metadata import Metadata, Subject
 from tests.support.people import Mailbox, browser
 from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
@@ -32,6 +33,24 @@ async def titles(registrar: RegistrarUnderTest, slug: str, query: str = "") -> l
     answer = await registrar.person().get(f"/api/v1/collections/{slug}/datasets{query}")
     assert answer.status == 200, answer
     return [found["title"] for found in answer.json["records"]]
+
+
+async def test_a_collection_is_made_and_filled_once_however_often_it_is_sent(
+    registrar: RegistrarUnderTest,
+) -> None:
+    curator, one = registrar.curator, await record(registrar, "One")
+    for path, message in (
+        ("/api/v1/collections", {"slug": "phages", "title": "Phages"}),
+        ("/api/v1/collections/phages/datasets", {"add": [one["rid"]]}),
+    ):
+        body, said = jcs.dumps(message), []
+        for _ in range(2):
+            headers = {**curator.signature("POST", path, body), "Idempotency-Key": path}
+            answer = await curator.send("POST", path, body, headers=headers)
+            said.append((answer.status, answer.body))
+        assert said[0] == said[1]
+        assert said[0][0] in (200, 201)
+    assert answer.json["added"] == [one["rid"]]
 
 
 async def test_a_curator_makes_and_curates_a_collection(any_registrar: RegistrarUnderTest) -> None:

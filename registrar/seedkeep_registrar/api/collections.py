@@ -188,6 +188,7 @@ async def list_collections(request: web.Request) -> web.Response:
     security=PERSON,
     scope="curate",
     links=_LINKS,
+    repeatable=True,
 )
 async def make_collection(request: web.Request) -> web.Response:
     """For curators. It belongs to who made it, or to a group, whose members can then curate it."""
@@ -308,6 +309,7 @@ async def list_collected(request: web.Request) -> web.Response:
     body=CollectionChanges,
     security=PERSON,
     scope="curate",
+    repeatable=True,
 )
 async def curate_collection(request: web.Request) -> web.Response:
     """For its owner and curators: put records (by rid) at its end, take others off; at most 1000 at once."""

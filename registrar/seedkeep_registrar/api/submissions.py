@@ -149,6 +149,7 @@ async def _decide(request: web.Request, decision: str) -> web.Response:
     security=PERSON,
     scope="curate",
     links=_ONE,
+    repeatable=True,
 )
 async def approve_submission(request: web.Request) -> web.Response:
     """For curators: the event that was submitted is appended as it was signed, and the record is made."""
@@ -165,6 +166,7 @@ async def approve_submission(request: web.Request) -> web.Response:
     security=PERSON,
     scope="curate",
     links=_ONE,
+    repeatable=True,
 )
 async def return_submission(request: web.Request) -> web.Response:
     """For curators: something has to be changed first; the reason says what."""
@@ -181,6 +183,7 @@ async def return_submission(request: web.Request) -> web.Response:
     security=PERSON,
     scope="curate",
     links=_ONE,
+    repeatable=True,
 )
 async def reject_submission(request: web.Request) -> web.Response:
     """For curators: it is not recorded here; the reason says why."""
