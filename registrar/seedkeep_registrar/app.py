@@ -19,6 +19,7 @@ from seedkeep_registrar.api import (
     nodes,
     objects,
     openapi,
+    quotas,
     records,
     resolve,
     revisions,
@@ -42,6 +43,7 @@ from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, curation, dashboard, editing, oidc, people, registering, sign_in
 from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import interface as interface_page
+from seedkeep_registrar.pages import quotas as quota_page
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.pages import search as search_page
 from seedkeep_registrar.problems import problems
@@ -67,6 +69,7 @@ _ROUTES = (
     accounts,
     tokens,
     groups,
+    quotas,
     collections,
     feeds,
     search_page,
@@ -78,6 +81,7 @@ _ROUTES = (
     editing,
     registering,
     dashboard,
+    quota_page,
 )
 
 #: outside the native interface; each adds its routes, and what starts and stops with the application

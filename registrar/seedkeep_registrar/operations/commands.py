@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,37 +17,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from seedkeep.core.errors import Error, UsageError, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
-from seedkeep_registrar import configuration, identity
+from seedkeep_registrar import identity
 from seedkeep_registrar.database import open_database
 from seedkeep_registrar.operations import check as checking
 from seedkeep_registrar.operations import doctor as examination
 from seedkeep_registrar.operations import restore as restoring
 from seedkeep_registrar.operations import snapshot
+from seedkeep_registrar.operations.command_line import common_options, settings_of, show
 from seedkeep_registrar.operations.reading import reading
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events
 
 _MARKS = {examination.OK: "ok     ", examination.WARNING: "warning", examination.FAILURE: "FAILURE"}
-
-
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option(
-            "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with settings."
-        ),
-        click.option("--data", metavar="DIR", help="Folder for key, database and objects."),
-        click.option(
-            "--database-url", metavar="URL", help="SQLAlchemy URL; SQLite in the data folder by default."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
-        click.option("--quiet", is_flag=True, help="No progress."),
-    ):
-        command = option(command)
-    return command
-
-
-def _settings(config: Path | None, data: str | None, database_url: str | None) -> Settings:
-    return configuration.load_settings(config, {"data": data, "database_url": database_url})
 
 
 @contextmanager
@@ -66,10 +46,6 @@ def _progress(*, quiet: bool) -> Iterator[snapshot.Progress]:
         yield told
 
 
-def _show(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
-    click.echo(json.dumps(fields, ensure_ascii=False) if as_json else text)
-
-
 def _key(data: Path) -> PrivateKey:
     place = data / identity.KEY_FILE
     try:
@@ -83,13 +59,13 @@ def _key(data: Path) -> PrivateKey:
 
 @click.command()
 @click.argument("place", type=click.Path(path_type=Path))
-@_options
+@common_options
 def backup(place: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
     """Write a snapshot below PLACE, of a registrar that may be running.
 
     Objects are copied once and shared by all snapshots in PLACE. A snapshot holds the registrar's key.
     """
-    settings = _settings(**where)
+    settings = settings_of(**where)
     key = _key(settings.data)
     with reading(settings.sqlalchemy_url) as connection, _progress(quiet=quiet) as progress:
         folder = snapshot.take(
@@ -97,18 +73,18 @@ def backup(place: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
         )
     found = snapshot.read(folder)
     shown = {"snapshot": str(folder), "origin": found.head.origin, "events": found.head.size}
-    _show(shown, f"{folder}: {found.head.size} events of {found.head.origin}", as_json=as_json)
+    show(shown, f"{folder}: {found.head.size} events of {found.head.origin}", as_json=as_json)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@_options
+@common_options
 def restore(folder: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
     """Restore the snapshot in FOLDER into an empty data folder and database.
 
     The database may be of another kind than the one the snapshot was taken from.
     """
-    settings = _settings(**where)
+    settings = settings_of(**where)
     found = snapshot.read(folder)
     identity.prepare_folder(settings.data)
     handle = identity.lock_folder(settings.data, shared=False)
@@ -122,7 +98,7 @@ def restore(folder: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
     finally:
         os.close(handle)
     shown = {"origin": found.head.origin, "events": found.head.size, "taken": found.taken}
-    _show(
+    show(
         shown,
         f"{found.head.size} events of {found.head.origin} are back as they were at {found.taken}; "
         "start it with the same public URL",
@@ -131,10 +107,10 @@ def restore(folder: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
 
 
 @click.command()
-@_options
+@common_options
 def check(*, as_json: bool, quiet: bool, **where: Any) -> None:
     """Verify the whole log, every record and every object."""
-    settings = _settings(**where)
+    settings = settings_of(**where)
     key = _key(settings.data)
     with reading(settings.sqlalchemy_url) as connection, _progress(quiet=quiet) as progress:
         state = events.log_state(connection)
@@ -142,16 +118,16 @@ def check(*, as_json: bool, quiet: bool, **where: Any) -> None:
         problems = list(checking.problems(connection, verifier, settings.data, progress))
     shown = {"origin": state.origin, "events": state.size, "problems": problems}
     text = "\n".join(problems) if problems else f"{state.size} events of {state.origin}: all is well"
-    _show(shown, text, as_json=as_json)
+    show(shown, text, as_json=as_json)
     if problems:
         raise SystemExit(VerificationFailed.exit_code)
 
 
 @click.command()
-@_options
+@common_options
 def doctor(*, as_json: bool, quiet: bool, **where: Any) -> None:
     """Look at settings, folders, database, mail and the public URL, and say what to mend."""
-    settings = _settings(**where)
+    settings = settings_of(**where)
     db = open_database(settings.sqlalchemy_url)
     try:
         findings = asyncio.run(_examine(settings, db.engine))
@@ -163,7 +139,7 @@ def doctor(*, as_json: bool, quiet: bool, **where: Any) -> None:
         f"{_MARKS[f.level]}  {f.about}: {f.what}" + (f"\n         {f.hint}" if f.hint else "")
         for f in findings
     ]
-    _show({"findings": shown}, "\n".join(lines), as_json=as_json)
+    show({"findings": shown}, "\n".join(lines), as_json=as_json)
     if failed:
         raise SystemExit(Error.exit_code)
 

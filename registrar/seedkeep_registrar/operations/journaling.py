@@ -54,12 +54,16 @@ ACTIONS = {
     ("POST", "/api/v1/submissions/{rid}/return"): "submission.returned",
     ("POST", "/api/v1/taints"): "taint.placed",
     ("POST", "/api/v1/taints/{id}/lift"): "taint.lifted",
+    ("DELETE", "/api/v1/quotas/{publisher}"): "quota.cleared",
+    ("PUT", "/api/v1/quotas/{publisher}"): "quota.set",
     ("POST", "/collections"): "collection.made",
     ("POST", "/collections/{slug}"): "collection.changed",
     ("POST", "/curation/{rid}/{decision}"): "submission.decided",
     ("POST", "/groups"): "group.made",
     ("POST", "/groups/{group}/members"): "group.joined",
     ("POST", "/groups/{group}/remove"): "group.left",
+    ("POST", "/operate/quotas"): "quota.set",
+    ("POST", "/operate/quotas/clear"): "quota.cleared",
     ("POST", "/records/{rid}/edit"): "record.revised",
     ("POST", "/records/{rid}/withdraw"): "record.withdrawn",
     ("POST", "/register"): "record.registered",
@@ -89,6 +93,12 @@ NOT_TOLD = {
 _SHOWN = frozenset({"/account/bind", "/account/tokens"})
 #: parts of a path that name what was acted on; the others may be secret
 _SUBJECTS = ("account", "group", "rid", "slug", "id", "key", "token", "decision")
+_TOLD: web.RequestKey[tuple[str, str]] = web.RequestKey("told", tuple)
+
+
+def tell(request: web.Request, *, subject: str, detail: str = "") -> None:
+    """Have the line of this request name what was acted on, and say more; no secret."""
+    request[_TOLD] = (subject, detail)
 
 
 @web.middleware
@@ -104,13 +114,15 @@ async def journalled(request: web.Request, handler: Handler) -> web.StreamRespon
     if action and done:
         registrar = request.app[REGISTRAR]
         named = [f"{n} {request.match_info[n]}" for n in _SUBJECTS if n in request.match_info]
+        subject, detail = request.get(_TOLD, (", ".join(named), ""))
         try:
             await registrar.db.write(
                 journal.note,
                 at=registrar.clock(),
                 actor=_actor(request),
                 action=action,
-                subject=", ".join(named),
+                subject=subject,
+                detail=detail,
                 request=current(),
             )
         except Exception:

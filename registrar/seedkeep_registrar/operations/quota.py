@@ -26,12 +26,11 @@ def check(connection: Connection, settings: Settings, key: str, account: str, si
     """
     bound = accounts.by_key(connection, key)
     account = account or (str(bound.id) if bound else "")
-    keys = [k.key for k in account_keys.of_account(connection, int(account))] if account else [key]
     usual = Quota(settings.quota_datasets, settings.quota_bytes)
     allowed = quotas.granted(connection, account or key) or usual
     if not allowed.datasets and not allowed.bytes:
         return
-    used = quotas.used(connection, keys, account)
+    used = quotas.used(connection, keys_of(connection, key, account), account)
     hint = "Ask the registrar's operator for more."
     if allowed.datasets and used.datasets >= allowed.datasets:
         raise Refused(f"you have registered {used.datasets} datasets, which is all you may here", hint=hint)
@@ -41,3 +40,8 @@ def check(connection: Connection, settings: Settings, key: str, account: str, si
             f"{print_size(allowed.bytes)} you may here ({print_size(used.bytes)} so far)",
             hint=hint,
         )
+
+
+def keys_of(connection: Connection, key: str, account: str) -> list[str]:
+    """The keys whose records count as one publisher's: those of the account, or the one key."""
+    return [k.key for k in account_keys.of_account(connection, int(account))] if account else [key]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
 from seedkeep_registrar.store.operation_tables import quotas
 from seedkeep_registrar.store.tables import records
+
+_GRANTED = select(quotas.c.datasets, quotas.c.bytes).where(quotas.c.publisher == bindparam("publisher"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,7 @@ def used(connection: Connection, keys: Sequence[str], account: str) -> Quota:
 
 def granted(connection: Connection, publisher: str) -> Quota | None:
     """What the operator has granted this publisher (an account's id, or a key), if anything."""
-    row = connection.execute(
-        select(quotas.c.datasets, quotas.c.bytes).where(quotas.c.publisher == publisher)
-    ).first()
+    row = connection.execute(_GRANTED, {"publisher": publisher}).first()
     return Quota(row.datasets, row.bytes) if row else None
 
 
@@ -45,3 +45,9 @@ def grant(connection: Connection, publisher: str, quota: Quota | None) -> None:
         connection.execute(
             insert(quotas).values(publisher=publisher, datasets=quota.datasets, bytes=quota.bytes)
         )
+
+
+def every(connection: Connection, *, after: str, limit: int) -> list[tuple[str, Quota]]:
+    """Whom the operator has granted what, by publisher, those after ``after``."""
+    query = select(quotas).where(quotas.c.publisher > after).order_by(quotas.c.publisher).limit(limit)
+    return [(row.publisher, Quota(row.datasets, row.bytes)) for row in connection.execute(query)]
