@@ -11,14 +11,18 @@ import binascii
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
 
 from seedkeep.core.errors import InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey, PublicKey
 
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 100
-_ED25519 = b"\x01"
 _DASH = "— "
+#: signature types, the byte that key ids and vkeys carry
+ED25519 = b"\x01"
+ED25519_COSIGNATURE = b"\x04"
 
 
 def _check_name(name: str) -> str:
@@ -27,30 +31,35 @@ def _check_name(name: str) -> str:
     return name
 
 
-def key_id(name: str, key: PublicKey) -> bytes:
-    """The 4-byte key id: SHA-256(name ‖ LF ‖ 0x01 ‖ key)[:4]."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + key.raw).digest()[:4]
+def key_id(name: str, key: PublicKey, kind: bytes = ED25519) -> bytes:
+    """The 4-byte key id: SHA-256(name ‖ LF ‖ kind ‖ key)[:4]."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + key.raw).digest()[:4]
 
 
 @dataclass(frozen=True)
-class Verifier:
-    """A named public key; printed and read as a C2SP *vkey*, ``name+hex(id)+base64(0x01‖key)``."""
+class _NamedKey:
+    """A named public key; printed and read as a C2SP *vkey*, ``name+hex(id)+base64(kind‖key)``."""
 
     name: str
     key: PublicKey
+    kind: ClassVar[bytes]
 
     def __post_init__(self) -> None:
         _check_name(self.name)
 
     def __str__(self) -> str:
-        packed = base64.b64encode(_ED25519 + self.key.raw).decode()
-        return f"{self.name}+{key_id(self.name, self.key).hex()}+{packed}"
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.kind + self.key.raw).decode()}"
+
+    @cached_property
+    def id(self) -> bytes:
+        """The 4 bytes that stand before its signatures."""
+        return key_id(self.name, self.key, self.kind)
 
     @classmethod
-    def parse(cls, vkey: str) -> Verifier:
+    def parse(cls, vkey: str) -> Self:
         """
         Raises:
-            InvalidInput: not a vkey of an Ed25519 key, or its id does not fit.
+            InvalidInput: not a vkey of a key of this kind, or its id does not fit.
         """
         parts = vkey.strip().split("+", 2)
         if len(parts) != 3:
@@ -60,12 +69,43 @@ class Verifier:
             raw = base64.b64decode(packed, validate=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidInput(f"the verifier key of {name!r} is not base64") from error
-        if raw[:1] != _ED25519:
-            raise InvalidInput(f"the verifier key of {name!r} is not an Ed25519 key")
+        if raw[:1] != cls.kind:
+            raise InvalidInput(f"the verifier key of {name!r} is not an Ed25519 key of type {cls.kind[0]}")
         verifier = cls(name, PublicKey(raw[1:]))
-        if key_id(name, verifier.key).hex() != identifier:
+        if verifier.id.hex() != identifier:
             raise InvalidInput(f"the verifier key of {name!r} carries a wrong id")
         return verifier
+
+
+class Verifier(_NamedKey):
+    """Whose signature over a note's text counts (type 0x01)."""
+
+    kind = ED25519
+
+
+class Cosigner(_NamedKey):
+    """Whose cosignature of a checkpoint counts (type 0x04), see :mod:`seedkeep.core.log.cosignature`."""
+
+    kind = ED25519_COSIGNATURE
+
+
+def read_text(what: str, data: str | bytes, limit: int) -> str:
+    """``data`` as text that UTF-8 can carry.
+
+    Args:
+        what: how errors name it, with its article.
+        limit: the largest size accepted, in bytes.
+
+    Raises:
+        InvalidInput: it is larger, or not UTF-8.
+    """
+    try:
+        raw = data.encode() if isinstance(data, str) else data
+        if len(raw) > limit:
+            raise InvalidInput(f"{what} of {len(raw)} bytes is over the limit of {limit}")
+        return raw.decode()
+    except UnicodeError as error:
+        raise InvalidInput(f"{what} is not UTF-8") from error
 
 
 def _check_text(text: str) -> None:
@@ -78,8 +118,69 @@ def _check_text(text: str) -> None:
 def sign_note(text: str, name: str, key: PrivateKey) -> str:
     """Sign ``text`` (which ends with a newline) under ``name``; the whole note comes back."""
     _check_text(text)
-    payload = key_id(_check_name(name), key.public) + key.sign(text.encode())
-    return f"{text}\n{_DASH}{name} {base64.b64encode(payload).decode()}\n"
+    signature = Signature(name, key_id(_check_name(name), key.public), key.sign(text.encode()))
+    return f"{text}\n{signature}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature line: the key's name and 4-byte id, and what follows the id."""
+
+    name: str
+    key_id: bytes
+    payload: bytes
+
+    def __str__(self) -> str:
+        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.payload).decode()}\n"
+
+    @classmethod
+    def parse(cls, line: str) -> Signature:
+        """Read a line, without its newline.
+
+        Raises:
+            InvalidInput: it is no signature line.
+        """
+        name, gap, encoded = line.removeprefix(_DASH).partition(" ")
+        try:
+            payload = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidInput("a note has a malformed signature line") from error
+        signature = cls(_check_name(name), payload[:4], payload[4:])
+        if not gap or not signature.payload or str(signature) != line + "\n":
+            raise InvalidInput("a note has a malformed signature line")
+        return signature
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note taken apart; its signatures are not checked yet.
+
+    Args:
+        text: what is signed, with its last newline.
+        signatures: all of them, by whomever.
+    """
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    def __str__(self) -> str:
+        return f"{self.text}\n{''.join(str(s) for s in self.signatures)}"
+
+    @classmethod
+    def parse(cls, note: str | bytes) -> Note:
+        """
+        Raises:
+            InvalidInput: it is not a note, is over 64 KiB, or has more than 100 signatures.
+        """
+        whole = read_text("a note", note, MAX_NOTE_BYTES)
+        text, separator, tail = whole.rpartition("\n\n")
+        if not separator or not tail.endswith("\n"):
+            raise InvalidInput("a note lacks its signature lines")
+        _check_text(text + "\n")
+        lines = tail[:-1].split("\n")
+        if len(lines) > MAX_SIGNATURES:
+            raise InvalidInput(f"a note carries more than {MAX_SIGNATURES} signatures")
+        return cls(text + "\n", tuple(Signature.parse(line) for line in lines))
 
 
 def open_note(note: str | bytes, trusted: Iterable[Verifier]) -> str:
@@ -93,40 +194,18 @@ def open_note(note: str | bytes, trusted: Iterable[Verifier]) -> str:
         InvalidInput: it is not a note.
         VerificationFailed: no trusted key signed it, or a trusted key's signature is bad.
     """
-    if len(note) > MAX_NOTE_BYTES:
-        raise InvalidInput(f"a note of {len(note)} bytes is over the limit of {MAX_NOTE_BYTES}")
-    try:
-        whole = note.decode("utf-8") if isinstance(note, bytes) else note
-    except UnicodeDecodeError as error:
-        raise InvalidInput("a note is not UTF-8") from error
-    text, separator, tail = whole.rpartition("\n\n")
-    if not separator or not tail.endswith("\n"):
-        raise InvalidInput("a note lacks its signature lines")
-    text += "\n"
-    _check_text(text)
-    lines = tail[:-1].split("\n")
-    if len(lines) > MAX_SIGNATURES:
-        raise InvalidInput(f"a note carries more than {MAX_SIGNATURES} signatures")
-    by_id = {(v.name, key_id(v.name, v.key)): v for v in trusted}
+    parsed = Note.parse(note)
+    by_id = {(v.name, v.id): v for v in trusted}
     good = False
-    for line in lines:
-        name, gap, encoded = line.removeprefix(_DASH).partition(" ")
-        if not line.startswith(_DASH) or not gap:
-            raise InvalidInput("a note has a malformed signature line")
-        try:
-            payload = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise InvalidInput("a note has a malformed signature line") from error
-        if len(payload) < 5:
-            raise InvalidInput("a note has a malformed signature line")
-        verifier = by_id.get((name, payload[:4]))
+    for signature in parsed.signatures:
+        verifier = by_id.get((signature.name, signature.key_id))
         if verifier is None:
             continue
         try:
-            verifier.key.verify(payload[4:], text.encode())
+            verifier.key.verify(signature.payload, parsed.text.encode())
         except VerificationFailed as error:
-            raise VerificationFailed(f"a note carries a bad signature of {name}") from error
+            raise VerificationFailed(f"a note carries a bad signature of {verifier.name}") from error
         good = True
     if not good:
         raise VerificationFailed("no trusted key has signed this note")
-    return text
+    return parsed.text
