@@ -27,6 +27,7 @@ from seedkeep_registrar.store import (
     sessions,
     sign_in_codes,
     submissions,
+    uploads,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ class Housekeeping:
         await registrar.db.write(audits.purge, now - _AUDITS_KEPT_S)
         await registrar.db.write(_forget_sign_ins, now, registrar.settings.session_idle_s)
         before = now - registrar.settings.orphan_s
+        await registrar.db.write(uploads.purge, before)
         while await registrar.db.write(files.drop_orphans, before):
             pass
         for sha256 in await asyncio.to_thread(lambda: list(registrar.objects.older_than(before))):

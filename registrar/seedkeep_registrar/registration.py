@@ -19,6 +19,7 @@ from seedkeep.core.record import RecordBody
 from seedkeep.core.revision import check_editor
 from seedkeep.core.taint import Subject, SubjectKind
 from seedkeep_registrar import documents, times
+from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.database import Unavailable
@@ -28,7 +29,7 @@ from seedkeep_registrar.operations import quota
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.search import index as search_index
 from seedkeep_registrar.settings import MEMBERS
-from seedkeep_registrar.store import aliases, datasets, events, files, records, taints
+from seedkeep_registrar.store import aliases, datasets, events, files, records, taints, uploads
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -270,9 +271,8 @@ def _series(connection: Connection, registrar: Registrar, event: Event, body: Re
             f"ark:/{older.ark} has these very files, so this is no new version of it",
             hint="Revise what is said of it: `seedkeep edit`.",
         )
-    settings = registrar.settings
-    trusted = (str(registrar.key.public), *settings.curators, *settings.operators)
-    if event.by not in (*older.stewards, *trusted):
+    entitled = event.by in (*older.stewards, str(registrar.key.public))
+    if not entitled and event.by not in curators.read(connection, registrar.settings).people:
         raise Refused(
             f"only a steward of ark:/{older.ark} can record a new version of it",
             hint="Ask its steward, or a curator of this registrar; or share it as a dataset of its own.",
@@ -366,8 +366,9 @@ def _record(
         withdrawn="",
     )
     records.add(connection, record)
-    aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
-    search_index.put(connection, record, body.metadata)
+    uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
+    aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
+    search_index.add(connection, record, body.metadata, paths)
     also(connection)
     if new_content and not body.supersedes:
         return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True

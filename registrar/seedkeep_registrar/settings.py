@@ -123,6 +123,11 @@ class Settings:
     )
     orphan_s: float = setting(86400, "age at which objects that no record names are dropped", unit="seconds")
     min_free_bytes: int = setting(256 * 1024 * 1024, "disk space to leave free in data", unit="bytes")
+    unnamed_bytes: int = setting(
+        4 * 1024**3,
+        "uploaded objects that no record names yet, of one account or key and of one address, 0: any",
+        unit="bytes",
+    )
     body_timeout_s: float = setting(60, "longest silence while a request's body is read", unit="seconds")
     processes: int = setting(1, "processes that serve; more than one needs PostgreSQL")
     drain_s: float = setting(
@@ -182,6 +187,7 @@ class Settings:
             "mails_per_minute",
             "quota_datasets",
             "quota_bytes",
+            "unnamed_bytes",
         ):
             if getattr(self, name) < 0:
                 raise UsageError(f"setting {name} cannot be negative")

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,7 +16,11 @@ import pytest
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.objects import ObjectStore
-from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
+from tests.support.registrar import Answer, Person, RegistrarUnderTest, registrar_with, shareable
+
+
+async def piecewise(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 def name_of(data: bytes) -> str:
@@ -134,6 +139,41 @@ async def test_objects_that_no_record_names_are_dropped_after_a_day(
     any_registrar.clock.offset = 86_500
     await rubbish()
     assert (there(named.objects), there(orphan.objects)) == ({True}, {False})
+
+
+async def test_nobody_fills_the_disk_with_what_no_record_names(tmp_path: Path, database_url: str) -> None:
+    settings = {"unnamed_bytes": 300_000, "max_object_bytes": 200_000, "trusted_proxies": ("127.0.0.1",)}
+    async with registrar_with(tmp_path, database_url, **settings) as registrar:
+        ann, far = registrar.person(), {"X-Forwarded-For": "192.0.2.7"}
+
+        async def put(person: Person, data: bytes, sent: Any = None, **headers: str) -> Answer:
+            path = f"/api/v1/objects/{name_of(data)}"
+            signed = {**person.signature("PUT", path, data), **headers}
+            url = registrar.url + path
+            async with person.session.put(url, data=data if sent is None else sent, headers=signed) as answer:
+                return Answer(answer.status, answer.headers, await answer.read())
+
+        await ann.register(shareable("named"))  # costs nothing any more
+        assert (await put(ann, os.urandom(200_000))).status == 201
+        refused = await put(ann, os.urandom(150_000))
+        assert (refused.status, refused.json["code"]) == (429, "too_many_requests")
+        assert "no record names 2" in refused.json["detail"]
+        assert int(refused.headers["Retry-After"]) > 0
+        what = shareable("second")
+        for data in what.objects.values():
+            assert (await put(ann, data)).status == 201
+        # fresh keys come from the same address
+        seen = [(await put(registrar.person(), os.urandom(120_000), **far)).status for _ in range(4)]
+        assert seen == [201, 201, 429, 429]
+        # what was not taken costs nothing, and what came without its length costs what is there
+        bob = registrar.person()
+        assert (await put(bob, bytes(200_000), os.urandom(200_000))).status == 400
+        for data in (os.urandom(100_000), os.urandom(100_000)):
+            assert (await put(bob, data, piecewise(data))).status == 201
+        registrar.clock.offset = 86_500
+        ann.clock = registrar.clock
+        await Housekeeping(registrar.context).drop_rubbish()
+        assert (await put(ann, os.urandom(150_000))).status == 201
 
 
 async def test_uploading_again_gives_an_orphan_another_day(registrar: RegistrarUnderTest) -> None:

@@ -14,6 +14,8 @@ from seedkeep.core.events import Event
 from seedkeep.core.metadata import Creator, Metadata, Subject
 from seedkeep.core.record import Receipt
 from seedkeep.core.revision import RecordState, RevisionBody, WithdrawalBody
+from seedkeep_registrar.store.accounts import Role
+from tests.registrar.test_curation import with_account
 from tests.support.registrar import Answer, Person, RegistrarUnderTest, shareable
 
 
@@ -406,6 +408,17 @@ async def test_versions_form_a_line(any_registrar: RegistrarUnderTest) -> None:
     assert (await other.submit(other.event(body), body)).status == 403
     curated = await any_registrar.curator.register(what, supersedes=three)
     assert curated["supersedes"] == three
+
+
+async def test_an_accounts_curator_records_new_versions_by_their_own_key(
+    registrar: RegistrarUnderTest,
+) -> None:
+    old, what, ann = await registrar.person().register(shareable("v1")), shareable("v2"), registrar.person()
+    await ann.upload(what)
+    body = what.body(supersedes=old["rid"]).encode()
+    assert (await ann.submit(ann.event(body), body)).status == 403
+    await with_account(registrar, ann, "ann@example.org", Role.CURATOR)
+    assert (await ann.submit(ann.event(body), body)).status == 201
 
 
 async def test_a_withdrawn_version_is_passed_over(any_registrar: RegistrarUnderTest) -> None:

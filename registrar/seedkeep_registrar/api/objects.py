@@ -14,6 +14,7 @@ from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Hex64
 from seedkeep_registrar.interface.operation import SIGNED, Content, operation
+from seedkeep_registrar.operations import uploads
 from seedkeep_registrar.problems import TooLarge
 from seedkeep_registrar.registration import check_member
 from seedkeep_registrar.store import records, taints
@@ -47,8 +48,9 @@ async def put_object(request: web.Request) -> web.Response:
     signed = await auth.verify(request)
     if signed.sha256 != sha256:
         raise Unauthenticated("the request was signed for another object")
-    check_member(registrar, await principal_of_key(registrar, str(signed.key)))
-    new = await registrar.objects.put(sha256, auth.body_chunks(request))
+    principal = await principal_of_key(registrar, str(signed.key))
+    check_member(registrar, principal)
+    new = await uploads.take(request, principal, sha256, request.content_length, auth.body_chunks(request))
     return web.json_response({"sha256": sha256}, status=201 if new else 200)
 
 

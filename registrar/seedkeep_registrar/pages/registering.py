@@ -23,6 +23,7 @@ from seedkeep_registrar import auth, registration, submissions, times
 from seedkeep_registrar.accounts import browser
 from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.operations import uploads
 from seedkeep_registrar.pages.forms import see, signed_in
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.problems import TooLarge
@@ -69,7 +70,7 @@ async def _register(request: web.Request) -> web.Response:
         editor = await registrar.db.read(editor_of, registrar.settings, principal)
         body, objects = await registrar.workers.run(total, _body_of, upload, editor)
         for data in objects:
-            await registrar.objects.put(hashlib.sha256(data).hexdigest(), _once(data))
+            await uploads.take(request, principal, hashlib.sha256(data).hexdigest(), len(data), _once(data))
         outcome = await submissions.register_event(registrar, principal, _signed(registrar, body))
     except Error as error:
         status = 400 if error.code in ("invalid_input", "hostile_metainfo", "verification_failed") else 409
