@@ -367,8 +367,8 @@ def _record(
     )
     records.add(connection, record)
     uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
-    aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
-    search_index.add(connection, record, body.metadata, paths)
+    aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
+    search_index.put(connection, record, body.metadata)
     also(connection)
     if new_content and not body.supersedes:
         return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True
