@@ -12,7 +12,7 @@ from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import Cosignature, add_cosignatures, cosign, cosignatures
 from seedkeep.core.log.proof import LogProof
 from seedkeep.core.log.tiles import inclusion_proof
-from seedkeep.core.notes import Cosigner, Note, Verifier, sign_note
+from seedkeep.core.notes import Cosigner, Note, Signature, Verifier, sign_note
 from tests.core.log.reference import SmallLog
 
 KEY, OTHER = PrivateKey(b"k" * 32), PrivateKey(b"o" * 32)
@@ -117,9 +117,7 @@ def test_a_cosignature_for_another_checkpoint_or_time_is_refused() -> None:
     good = Note.parse(NOTE + cosign(CHECKPOINT.text, "w1.example", KEY, 5))
     late = good.signatures[1].payload[:7] + b"\x06" + good.signatures[1].payload[8:]
     for payload in (late, good.signatures[1].payload[:-1], bytes(8) + bytes(64)):
-        bad = Note(
-            good.text, (good.signatures[0], type(good.signatures[1])("w1.example", WITNESS.id, payload))
-        )
+        bad = Note(good.text, (good.signatures[0], Signature("w1.example", WITNESS.id, payload)))
         with pytest.raises(VerificationFailed):
             cosignatures(str(bad), [WITNESS])
 
