@@ -28,7 +28,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from seedkeep.core import jcs, taint
+from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt, Opening
 from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed, Withdrawn
 from seedkeep.core.events import MAX_BODY_BYTES, Event
@@ -37,6 +37,7 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
 from seedkeep.core.statements import Attestation, Removal
+from seedkeep.core.taints.entry import MAX_LIST_BYTES
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.registrar_http import ATTEMPTS, ToldWithdrawn, Transport
@@ -341,7 +342,7 @@ class RegistrarClient:
     # --- taints --------------------------------------------------------------------------------------
 
     async def taint_head(self) -> str:
-        """The signed head note, not yet judged: see :class:`seedkeep.core.taint.TrustedTaints`."""
+        """The signed head note, not yet judged: see :class:`seedkeep.core.taints.trusted.TrustedTaints`."""
         answer = await self._http.get("/api/v1/taints/head", limit=MAX_NOTE_BYTES, accept="text/plain")
         try:
             return answer.body.decode()
@@ -351,7 +352,7 @@ class RegistrarClient:
     async def taint_list(self, sha256: str) -> bytes:
         """The list a head names; its digest is checked by whoever loads it."""
         path = f"/api/v1/taints/lists/{sha256}"
-        return (await self._http.get(path, limit=taint.MAX_LIST_BYTES, accept="*/*")).body
+        return (await self._http.get(path, limit=MAX_LIST_BYTES, accept="*/*")).body
 
     async def taints(self) -> list[Mapping[str, Any]]:
         """All taints with their state, as the registrar tells them."""

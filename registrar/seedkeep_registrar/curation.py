@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from seedkeep.core.audit import Outcome
 from seedkeep.core.errors import Conflict, NotFound, Refused
 from seedkeep.core.httpsig import Signed
-from seedkeep.core.taint import LiftBody, Subject, TaintBody
+from seedkeep.core.taints.body import LiftBody, Subject, TaintBody
 from seedkeep_registrar import times
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Role, principal_of_key
@@ -66,13 +66,13 @@ async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]
 
 def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, body: TaintBody) -> Decision:
     head = events.lock(connection)
-    event, now = given.event, registrar.clock()
+    event, order, now = given.event, body.order, registrar.clock()
     if known := taints.of_event(connection, event.hash()):
         return Decision(known, *_agreed(connection, registrar, known.id), new=False)
     check_created(registrar, event)
-    standing = taints.on_subject(connection, body.subject)
+    standing = taints.on_subject(connection, order.subject)
     if standing is not None and standing.state == STANDING:
-        raise Conflict(f"{body.subject} is tainted already ({standing.id[:12]}…)")
+        raise Conflict(f"{order.subject} is tainted already ({standing.id[:12]}…)")
     who = curators.read(connection, registrar.settings)
     if standing is not None and who.is_among(event.by, taints.approvers(connection, standing.id)):
         raise Conflict("this curator has agreed to this taint already", hint="Another curator must agree.")
@@ -80,9 +80,9 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     if standing is None:
         standing = Taint(
             id=event.hash(),
-            subject=body.subject,
-            category=body.category,
-            reason=body.reason,
+            subject=order.subject,
+            category=order.category,
+            reason=order.reason,
             state=PROPOSED,
             created=times.text(now),
             effective="",
@@ -96,7 +96,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         hit = taints.stand(connection, standing.id, effective=times.text(now))
         for content_id in hit:
             _give_up(connection, content_id)
-        _search_again(connection, body.subject)
+        _search_again(connection, order.subject)
         registrar.taint_head.issue(connection)
     stored = taints.by_id(connection, standing.id)
     assert stored is not None

@@ -17,7 +17,7 @@ from seedkeep.core.licenses import check_license
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.record import RecordBody
 from seedkeep.core.revision import check_editor
-from seedkeep.core.taint import Subject, SubjectKind
+from seedkeep.core.taints.body import Subject, SubjectKind
 from seedkeep_registrar import documents, times
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Principal, Role

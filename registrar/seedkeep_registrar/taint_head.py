@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
-from seedkeep.core.taint import HEAD_LIFETIME_S, Head
+from seedkeep.core.taints.head import HEAD_LIFETIME_S, Head
 from seedkeep_registrar.database import Database, Unavailable
 from seedkeep_registrar.processes.signals import Kind, Signals, announce
 from seedkeep_registrar.store import events, taint_heads
@@ -42,7 +42,7 @@ class TaintHead:
 
     @property
     def note(self) -> str:
-        """The signed note, see :class:`seedkeep.core.taint.Head`."""
+        """The signed note, see :class:`seedkeep.core.taints.head.Head`."""
         return self._note
 
     @property

@@ -18,7 +18,7 @@ import pytest
 
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
-from seedkeep.core.taint import Head
+from seedkeep.core.taints.head import Head
 from tests.interop.test_nginx_front import configured, nginx
 from tests.registrar.test_startup import first_line, process
 from tests.support.ports import free_ports

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seedkeep.core.taint import STOP_CLAIMS_AFTER_S, STOP_SERVING_AFTER_S
+from seedkeep.core.taints.trusted import STOP_CLAIMS_AFTER_S, STOP_SERVING_AFTER_S
 from seedkeep.storage.model import Phase
 from tests.support.datasets import dataset_of
 from tests.support.storage import World, files_of, held, random_dataset

@@ -22,7 +22,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.metadata import Metadata
 from seedkeep.core.metainfo import read_metainfo
 from seedkeep.core.record import Dataset, RecordBody
-from seedkeep.core.taint import Subject, TaintBody
+from seedkeep.core.taints.body import Effect, Order, Subject, TaintBody
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.server import running
@@ -88,7 +88,7 @@ class House:
 
     async def taint(self, subject: str, reason: str = "A court has ordered it.") -> str:
         """Taint at once; the taint's id."""
-        body = TaintBody(Subject.parse(subject), "court-order", reason).encode()
+        body = TaintBody(Order(Subject.parse(subject), "court-order", reason, Effect.REMOVE)).encode()
         said = await self._event(CURATOR, "taint", "/api/v1/taints", body)
         assert said["state"] == "standing"
         return str(said["id"])

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import UsageError
-from seedkeep.core.taint import Head
+from seedkeep.core.taints.head import Head
 from seedkeep_registrar.store import account_keys
 from seedkeep_registrar.store.tables import claims
 from tests.support.people import Mailbox, bind_by_mail

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seedkeep.core.metadata import Creator, Date, Metadata, Subject
-from seedkeep.core.taint import LiftBody, TaintBody
-from seedkeep.core.taint import Subject as TaintSubject
+from seedkeep.core.taints.body import Effect, LiftBody, Order, TaintBody
+from seedkeep.core.taints.body import Subject as TaintSubject
 from seedkeep_registrar.search import find as find_module
 from seedkeep_registrar.search import tsvector
 from seedkeep_registrar.search.cursor import After, Below, decode, encode
@@ -201,7 +201,8 @@ async def test_a_tainted_record_is_not_found_until_the_taint_is_lifted(
     kept = await record(any_registrar, "Kept yeast", subjects=(Subject("yeast"),))
     other = await record(any_registrar, "Tainted yeast", subjects=(Subject("yeast"),))
     curator = any_registrar.curator
-    body = TaintBody(TaintSubject.parse(f"record:{other['rid']}"), "court-order", "a court said so").encode()
+    subject = TaintSubject.parse(f"record:{other['rid']}")
+    body = TaintBody(Order(subject, "court-order", "a court said so", Effect.REMOVE)).encode()
     event = curator.event(body, "taint")
     assert (await curator.submit(event, body, "/api/v1/taints")).json["state"] == "standing"
     found = await search(any_registrar, "yeast")

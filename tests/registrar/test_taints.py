@@ -13,7 +13,8 @@ import pytest
 from seedkeep.core import jcs
 from seedkeep.core.events import Event
 from seedkeep.core.statements import Removal
-from seedkeep.core.taint import Head, TrustedTaints
+from seedkeep.core.taints.head import Head
+from seedkeep.core.taints.trusted import TrustedTaints
 from tests.support.registrar import (
     Answer,
     Person,
@@ -170,7 +171,7 @@ async def test_the_list_and_head_satisfy_a_client(any_registrar: RegistrarUnderT
     document = await any_registrar.person().register(shareable())
     await any_registrar.curator.taint(f"content:{document['content_id']}", "malware", "it bites")
     taints = await trusted(any_registrar, empty)
-    (entry,) = taints.standing(content_id=document["content_id"])
+    (entry,) = taints.standing(content_id=document["content_id"], now=any_registrar.clock())
     assert (entry.category, entry.reason) == ("malware", "it bites")
     assert entry.approvers == (str(any_registrar.curator),)
 
@@ -183,7 +184,7 @@ async def test_a_lift_gives_everything_back(any_registrar: RegistrarUnderTest) -
     standing = await trusted(any_registrar, before)
     assert (await lift(any_registrar.curator, made, events)).json["state"] == "lifted"
     after = await trusted(any_registrar, standing)
-    assert after.standing(content_id=document["content_id"]) == []
+    assert after.standing(content_id=document["content_id"], now=any_registrar.clock()) == []
     assert [bool(e.lifted) for e in after.entries] == [True]
     assert (await sharer.get(f"/api/v1/records/{document['rid']}")).status == 200
     keeper = any_registrar.person()

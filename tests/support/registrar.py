@@ -28,7 +28,7 @@ from seedkeep.core.metadata import Metadata, Subject
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.core.record import Dataset, RecordBody
 from seedkeep.core.statements import Attestation
-from seedkeep.core.taint import TaintBody
+from seedkeep.core.taints.body import TaintBody
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.server import running
 from seedkeep_registrar.settings import Settings

@@ -27,7 +27,9 @@ from seedkeep.core.notes import Verifier
 from seedkeep.core.record import CHAIN_START, Receipt, RecordBody, leaf_hash, next_chain
 from seedkeep.core.record import Dataset as RecordedDataset
 from seedkeep.core.statements import Attestation, Removal
-from seedkeep.core.taint import Entry, Head, Subject, encode_list
+from seedkeep.core.taints.body import Effect, Order, Subject
+from seedkeep.core.taints.entry import Entry, encode_list
+from seedkeep.core.taints.head import Head
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.registrar_messages import Challenge, Heartbeat, Lease, NodeProfile, Offer, RegistrarInfo, Report
@@ -169,7 +171,8 @@ class RegistrarSimulator:
         """Place a taint on ``kind:hex``; gives its id."""
         taint = hashlib.sha256(f"{subject} {len(self.entries)}".encode()).hexdigest()
         by = (str(self.sharer.public),)
-        self.entries[taint] = Entry(taint, Subject.parse(subject), "other", reason, utc(self.now()), by)
+        order = Order(Subject.parse(subject), "other", reason, Effect.REMOVE)
+        self.entries[taint] = Entry(taint, order, utc(self.now()), by)
         self.taint_version += 1
         self.changed()
         return taint

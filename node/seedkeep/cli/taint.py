@@ -14,7 +14,15 @@ from seedkeep.cli.output import Output
 from seedkeep.cli.running import json_option, registrar_option, run
 from seedkeep.core.errors import NotFound
 from seedkeep.core.events import sign_event, sign_second
-from seedkeep.core.taint import CATEGORIES, LiftBody, Subject, SubjectKind, TaintBody
+from seedkeep.core.taints.body import (
+    CATEGORIES,
+    LiftBody,
+    Order,
+    Subject,
+    SubjectKind,
+    TaintBody,
+    usual_effect,
+)
 from seedkeep.message_fields import utc
 from seedkeep.registrar_http import TaintedRecord, one_line
 
@@ -62,7 +70,7 @@ async def _add(
     async with open_user(os.environ, registrars=registrars, signs=True) as user:
         subject = await _subject(user, uri, only_record)
         client = await user.resolver.registrar()
-        body = TaintBody(subject, category, reason)
+        body = TaintBody(Order(subject, category, reason, usual_effect(category)))
         TaintBody.parse(body.encode())
         home = (await client.info()).origin
         event = sign_event(user.key(), type="taint", body=body.encode(), home=home, created=utc(time.time()))

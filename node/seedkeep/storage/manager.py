@@ -30,7 +30,7 @@ from typing import Any
 
 from seedkeep.core.errors import Error, NoSpace, Unreachable
 from seedkeep.core.placement import footprint
-from seedkeep.core.taint import Freshness
+from seedkeep.core.taints.trusted import Freshness
 from seedkeep.core.units import print_size
 from seedkeep.registrar_messages import Lease, Offer
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase

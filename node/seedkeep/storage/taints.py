@@ -1,6 +1,6 @@
 """What the registrars of a node have tainted, remembered over restarts.
 
-For each registrar there is one :class:`seedkeep.core.taint.TrustedTaints`. A list is on the disk, under its
+For each registrar there is one :class:`seedkeep.core.taints.trusted.TrustedTaints`. A list is on the disk, under its
 digest, before the head that names it is stored; so head and list are always found together, and a head never
 goes back, not even by a restart. Every registrar that a node serves binds it.
 """
@@ -14,7 +14,10 @@ from dataclasses import dataclass
 
 from seedkeep.core.errors import Error, NoSpace, VerificationFailed
 from seedkeep.core.notes import Verifier
-from seedkeep.core.taint import Entry, Freshness, Head, SubjectKind, TrustedTaints
+from seedkeep.core.taints.body import SubjectKind
+from seedkeep.core.taints.entry import Entry
+from seedkeep.core.taints.head import Head
+from seedkeep.core.taints.trusted import Freshness, TrustedTaints
 from seedkeep.storage.database import Acquaintance
 from seedkeep.storage.layout import Layout, write_durably
 from seedkeep.storage.model import Registrar
@@ -110,8 +113,9 @@ class Taints:
         async with self._turn:
             trusted = self._trusted[client.url]
             self._not_before(client.url, note)
-            before = {e.id for e in trusted.entries if not e.lifted}
-            if trusted.load_head(note, now=self._now()):
+            now = self._now()
+            before = {e.id for e in trusted.entries if e.stands(now)}
+            if trusted.load_head(note, now=now):
                 _, sep, tail = note.partition("\n")
                 digest = tail.split("\n")[3] if sep else ""
                 data = await client.taint_list(digest)
@@ -119,7 +123,7 @@ class Taints:
                 await self._keep(client.url, trusted, data)
             elif trusted.dump()[0] != self._state.registrars[client.url].taint_head:
                 await self._keep(client.url, trusted, None)
-            return {e.id for e in trusted.entries if not e.lifted} != before
+            return {e.id for e in trusted.entries if e.stands(now)} != before
 
     def _not_before(self, url: str, note: str) -> None:
         """Hold a registrar to the last stored head, even when the list that belongs to it was damaged."""
@@ -164,21 +168,23 @@ class Taints:
                     path.unlink()
 
     def standing(self, content_id: str, rids: Iterable[str], roots: Iterable[str]) -> list[Taint]:
-        """The taints in force on a dataset, of all registrars."""
-        rids, roots = list(rids), list(roots)
+        """The taints in force on a dataset that forbid to pass it on, of all registrars."""
+        rids, roots, now = list(rids), list(roots), self._now()
         return [
             Taint(url, entry)
             for url, trusted in self._trusted.items()
-            for entry in trusted.standing(content_id=content_id, rids=rids, roots=roots)
+            for entry in trusted.standing(content_id=content_id, rids=rids, roots=roots, now=now)
+            if entry.effect.withholds
         ]
 
     def roots(self) -> set[str]:
-        """All pieces roots on which a taint stands."""
+        """All pieces roots that a taint forbids to pass on."""
+        now = self._now()
         return {
             entry.subject.value
             for trusted in self._trusted.values()
             for entry in trusted.entries
-            if not entry.lifted and entry.subject.kind is SubjectKind.ROOT
+            if entry.subject.kind is SubjectKind.ROOT and entry.effect.withholds and entry.stands(now)
         }
 
     def freshness(self, url: str) -> Freshness:

@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from seedkeep.core.taint import CATEGORIES
+from seedkeep.core.taints.body import CATEGORIES
 from seedkeep_registrar.accounts.principal import ANONYMOUS, page_principal
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.pages import text

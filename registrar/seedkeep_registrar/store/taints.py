@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from seedkeep.core.statements import Removal
-from seedkeep.core.taint import Entry, Subject, SubjectKind, encode_list
+from seedkeep.core.taints.body import Order, Subject, SubjectKind, usual_effect
+from seedkeep.core.taints.entry import Entry, encode_list
 from seedkeep_registrar.store import datasets, events
 from seedkeep_registrar.store.tables import (
     approvals,
@@ -223,7 +224,13 @@ def entries(connection: Connection) -> list[Entry]:
     rows = connection.execute(select(taints).where(taints.c.version > 0)).all()
     agreed = all_approvers(connection)
     return [
-        Entry(t.id, t.subject, t.category, t.reason, t.effective, tuple(agreed.get(t.id, [])), t.lifted)
+        Entry(
+            t.id,
+            Order(t.subject, t.category, t.reason, usual_effect(t.category)),
+            t.effective,
+            tuple(agreed.get(t.id, [])),
+            t.lifted,
+        )
         for t in map(_taint, rows)
     ]
 
