@@ -54,6 +54,7 @@ _COUNTED = {
         _COUNT.format("f, v, 1 FROM unnest(CAST(:facets AS int[]), CAST(:values AS text[])) AS t(f, v)")
     ),
 }
+_INSERT = insert(search_documents)
 #: a facet's number in a code: its value's id is above
 _FACET_BITS = 3
 
@@ -89,11 +90,19 @@ def put(connection: Connection, record: Record, metadata: Metadata) -> None:
         .where(files.c.manifest_id == record.manifest_id, files.c.number < MOST_FILES)
         .order_by(files.c.number)
     )
-    document = document_of(record, metadata, list(paths.scalars()))
+    add(connection, record, metadata, list(paths.scalars()))
+
+
+def add(connection: Connection, record: Record, metadata: Metadata, paths: Sequence[str]) -> None:
+    """Make a record findable that is not yet.
+
+    Args:
+        paths: of its first files, :data:`MOST_FILES` at most.
+    """
+    document = document_of(record, metadata, paths)
     codes = _count(connection, document.values)
-    connection.execute(
-        insert(search_documents).values(position=record.position, content_id=record.content_id, facets=codes)
-    )
+    row = {"position": record.position, "content_id": record.content_id, "facets": codes}
+    connection.execute(_INSERT, row)
     engine_of(connection).put(connection, record.position, document, codes)
 
 

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from seedkeep_registrar.store.accounts_tables import account_keys, accounts
+
+_BY_KEY = (
+    select(accounts)
+    .join(account_keys, account_keys.c.account_id == accounts.c.id)
+    .where(account_keys.c.key == bindparam("key"))
+)
 
 
 class Role(IntEnum):
@@ -70,8 +76,7 @@ def by_email(connection: Connection, email: str) -> Account | None:
 
 def by_key(connection: Connection, key: str) -> Account | None:
     """The account for which a key acts."""
-    joined = accounts.join(account_keys, account_keys.c.account_id == accounts.c.id)
-    row = connection.execute(select(accounts).select_from(joined).where(account_keys.c.key == key)).first()
+    row = connection.execute(_BY_KEY, {"key": key}).first()
     return account_of(row) if row else None
 
 

@@ -10,13 +10,19 @@ from seedkeep_registrar.store.aliases_tables import aliases
 from seedkeep_registrar.store.records import Record, in_order
 
 DOI = "doi"
+_INSERT = insert(aliases)
+
+
+def add(connection: Connection, rid: str, kind: str, values: Sequence[str]) -> None:
+    """Give a record these further names of one kind; it has none of it yet."""
+    if values:
+        connection.execute(_INSERT, [{"kind": kind, "value": v, "rid": rid} for v in values])
 
 
 def put(connection: Connection, rid: str, kind: str, values: Sequence[str]) -> None:
     """Give a record exactly these further names of one kind."""
     connection.execute(delete(aliases).where(aliases.c.rid == rid, aliases.c.kind == kind))
-    if values:
-        connection.execute(insert(aliases), [{"kind": kind, "value": v, "rid": rid} for v in values])
+    add(connection, rid, kind, values)
 
 
 def find(connection: Connection, kind: str, value: str) -> list[Record]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from seedkeep_registrar.store.collections_tables import collection_entries
 from seedkeep_registrar.store.records import live
 from seedkeep_registrar.store.tables import datasets, records
+from seedkeep_registrar.store.upserts import prepared
 
 _AT_ONCE = 5000
+_BY_CONTENT_ID = select(datasets).where(datasets.c.content_id == bindparam("content_id"))
+_INSERT = prepared(datasets, lambda into: into.on_conflict_do_nothing().returning(datasets.c.content_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def _dataset(row: Row[tuple[object, ...]]) -> Dataset:
 
 def by_content_id(connection: Connection, content_id: str) -> Dataset | None:
     """One dataset."""
-    row = connection.execute(select(datasets).where(datasets.c.content_id == content_id)).first()
+    row = connection.execute(_BY_CONTENT_ID, {"content_id": content_id}).first()
     return _dataset(row) if row else None
 
 
@@ -132,11 +135,12 @@ def shared_infohashes(connection: Connection, after: str, limit: int) -> tuple[l
 
 def put(connection: Connection, dataset: Dataset) -> bool:
     """Insert a dataset; one that is there already keeps the larger wish for copies. True when it is new."""
-    known = by_content_id(connection, dataset.content_id)
-    if known is None:
-        values = {name: getattr(dataset, name) for name in Dataset.__slots__}
-        connection.execute(insert(datasets), {**values, "subjects": list(dataset.subjects)})
+    values = {name: getattr(dataset, name) for name in Dataset.__slots__}
+    row = {**values, "subjects": list(dataset.subjects)}
+    if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
         return True
+    known = by_content_id(connection, dataset.content_id)
+    assert known is not None
     subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
     wanted = max(known.wanted, dataset.wanted)
     connection.execute(

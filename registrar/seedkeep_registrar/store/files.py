@@ -10,16 +10,29 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
 
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.merkle import blocks_of
 from seedkeep_registrar.store.pages_tables import folders
 from seedkeep_registrar.store.tables import files, manifests, records
-from seedkeep_registrar.store.upserts import upsert
+from seedkeep_registrar.store.upserts import prepared
 
 _DIGEST_COLUMNS = {"md5": files.c.md5, "sha256": files.c.sha256, "root": files.c.root}
 _MATCHES = 1000
+_BEGIN = prepared(
+    manifests,
+    lambda into: into.on_conflict_do_update(
+        index_elements=["sha256"], set_={"created": into.excluded.created}
+    ).returning(manifests.c.id, manifests.c.indexed),
+)
+_INDEXED = select(manifests.c.indexed).where(manifests.c.id == bindparam("manifest_id"))
+_ADVANCE = (
+    update(manifests)
+    .where(manifests.c.id == bindparam("manifest_id"), manifests.c.indexed == bindparam("first"))
+    .values(indexed=bindparam("after"))
+)
+_INSERT = insert(files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +50,8 @@ def path_key(path: str) -> bytes:
 
 def begin_manifest(connection: Connection, sha256: str, content_id: str, now: float) -> tuple[int, int]:
     """The manifest's id, and how many of its files are indexed already."""
-    connection.execute(
-        upsert(connection, manifests)
-        .values(sha256=sha256, content_id=content_id, indexed=0, created=now)
-        .on_conflict_do_update(index_elements=["sha256"], set_={"created": now})
-    )
-    row = connection.execute(
-        select(manifests.c.id, manifests.c.indexed).where(manifests.c.sha256 == sha256)
-    ).one()
+    values = {"sha256": sha256, "content_id": content_id, "indexed": 0, "created": now}
+    row = connection.execute(_BEGIN[connection.dialect.name], values).one()
     return int(row.id), int(row.indexed)
 
 
@@ -56,11 +63,10 @@ def add(connection: Connection, manifest_id: int, first: int, entries: Sequence[
     Args:
         first: number of the slice's first file in the manifest.
     """
-    indexed = connection.execute(
-        select(manifests.c.indexed).where(manifests.c.id == manifest_id).with_for_update()
-    ).scalar_one()
-    if indexed != first or not entries:
-        return int(indexed)
+    after = first + len(entries)
+    ours = {"manifest_id": manifest_id, "first": first, "after": after}
+    if not entries or not connection.execute(_ADVANCE, ours).rowcount:
+        return int(connection.execute(_INDEXED, {"manifest_id": manifest_id}).scalar_one())
     leaves = 0
     if first:
         leaves = connection.execute(
@@ -82,10 +88,8 @@ def add(connection: Connection, manifest_id: int, first: int, entries: Sequence[
                 "leaf_end": leaves,
             }
         )
-    connection.execute(insert(files), rows)
-    indexed = first + len(rows)
-    connection.execute(update(manifests).where(manifests.c.id == manifest_id).values(indexed=indexed))
-    return indexed
+    connection.execute(_INSERT, rows)
+    return after
 
 
 def matches(connection: Connection, digest: str, value: str) -> list[Match]:

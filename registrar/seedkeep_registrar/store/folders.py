@@ -12,7 +12,9 @@ from seedkeep_registrar.folder_tree import Folder
 from seedkeep_registrar.store import files
 from seedkeep_registrar.store.pages_tables import folders
 from seedkeep_registrar.store.tables import manifests
-from seedkeep_registrar.store.upserts import upsert
+from seedkeep_registrar.store.upserts import prepared
+
+_INSERT = prepared(folders, lambda into: into.on_conflict_do_nothing())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def add(connection: Connection, manifest_id: int, found: Sequence[Folder]) -> No
         }
         for f in found
     ]
-    connection.execute(upsert(connection, folders).on_conflict_do_nothing(), rows)
+    connection.execute(_INSERT[connection.dialect.name], rows)
 
 
 def listing(connection: Connection, manifest_id: int, path: str, after: int, count: int) -> Listing | None:

@@ -8,6 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from seedkeep.core.httpsig import Signed, Unauthenticated
 from seedkeep_registrar.store.tables import nonces
 
+_INSERT = insert(nonces)
+
 
 def use(connection: Connection, signed: Signed) -> None:
     """Remember the request's nonce.
@@ -29,8 +31,7 @@ def use_once(connection: Connection, key: str, nonce: str, expires: float) -> No
         Unauthenticated: it was used before.
     """
     try:
-        values = {"key": key, "nonce": nonce, "expires": expires}
-        connection.execute(insert(nonces), values)
+        connection.execute(_INSERT, {"key": key, "nonce": nonce, "expires": expires})
     except IntegrityError as error:
         raise Unauthenticated(
             "this request was sent before (its nonce is used up)", hint="Sign it anew, then send it."

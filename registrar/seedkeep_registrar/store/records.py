@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, Select, exists, insert, select, update
+from sqlalchemy import Connection, Row, ScalarSelect, Select, bindparam, exists, insert, select, update
 
 from seedkeep_registrar.store.tables import manifests, objects, records, tainted_records
 
@@ -82,11 +82,34 @@ class Version:
 
 
 _LISTS = ("web_seeds", "stewards", "subjects")
+_BY_RID = select(records).where(records.c.rid == bindparam("rid"))
+_BY_ARK = select(records).where(records.c.ark == bindparam("ark"))
+_BY_RID_OR_ARK = select(records).where(
+    (records.c.rid == bindparam("rid")) | (records.c.ark == bindparam("ark"))
+)
+_BY_CONTENT_ID = (
+    select(records).where(records.c.content_id == bindparam("content_id")).order_by(records.c.position)
+)
+_BY_INFOHASH_V1 = (
+    select(records).where(records.c.infohash_v1 == bindparam("infohash")).order_by(records.c.position)
+)
+_VERSIONS = (
+    select(
+        *(records.c[name] for name in Version.__slots__ if name != "tainted"),
+        exists().where(tainted_records.c.rid == records.c.rid).label("tainted"),
+    )
+    .where(records.c.series == bindparam("series"))
+    .order_by(records.c.position)
+)
+_INSERT = insert(records)
+_NAME_OBJECTS = insert(objects)
 
 
 def _record(row: Row[tuple[object, ...]]) -> Record:
-    values = dict(row._mapping)
-    return Record(**{**values, **{name: tuple(values[name]) for name in _LISTS}})
+    values = row._asdict()
+    for name in _LISTS:
+        values[name] = tuple(values[name])
+    return Record(**values)
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,9 +126,9 @@ def live(query: Select[Any]) -> Select[Any]:
 def add(connection: Connection, record: Record) -> None:
     """Insert a record, and mark its objects as named by it."""
     values = {name: getattr(record, name) for name in Record.__slots__}
-    connection.execute(insert(records), _columns(values))
+    connection.execute(_INSERT, _columns(values))
     named = {record.manifest, record.piece_layers, record.pieces_v1}
-    connection.execute(insert(objects), [{"sha256": sha256, "rid": record.rid} for sha256 in sorted(named)])
+    connection.execute(_NAME_OBJECTS, [{"sha256": sha256, "rid": record.rid} for sha256 in sorted(named)])
 
 
 def change(connection: Connection, rid: str, **values: Any) -> None:
@@ -115,7 +138,7 @@ def change(connection: Connection, rid: str, **values: Any) -> None:
 
 def by_rid(connection: Connection, rid: str) -> Record | None:
     """The record of this rid (64 hex digits)."""
-    row = connection.execute(select(records).where(records.c.rid == rid)).first()
+    row = connection.execute(_BY_RID, {"rid": rid}).first()
     return _record(row) if row else None
 
 
@@ -125,8 +148,13 @@ def by_ark(connection: Connection, ark: str) -> Record | None:
     Args:
         ark: ``NAAN/sk…``, as in :attr:`seedkeep.core.identifiers.Identifier.value`.
     """
-    row = connection.execute(select(records).where(records.c.ark == ark)).first()
+    row = connection.execute(_BY_ARK, {"ark": ark}).first()
     return _record(row) if row else None
+
+
+def by_rid_or_ark(connection: Connection, rid: str, ark: str) -> list[Record]:
+    """The records that have this rid or this ARK."""
+    return [_record(row) for row in connection.execute(_BY_RID_OR_ARK, {"rid": rid, "ark": ark})]
 
 
 def arks_among(connection: Connection, arks: Sequence[str]) -> list[str]:
@@ -137,18 +165,12 @@ def arks_among(connection: Connection, arks: Sequence[str]) -> list[str]:
 
 def by_content_id(connection: Connection, content_id: str) -> list[Record]:
     """All records of a content id (64 hex digits), oldest first, tainted ones included."""
-    rows = connection.execute(
-        select(records).where(records.c.content_id == content_id).order_by(records.c.position)
-    )
-    return [_record(row) for row in rows]
+    return [_record(row) for row in connection.execute(_BY_CONTENT_ID, {"content_id": content_id})]
 
 
 def by_infohash_v1(connection: Connection, infohash: str) -> list[Record]:
     """All records whose companion has this info-hash (40 hex digits), oldest first."""
-    rows = connection.execute(
-        select(records).where(records.c.infohash_v1 == infohash).order_by(records.c.position)
-    )
-    return [_record(row) for row in rows]
+    return [_record(row) for row in connection.execute(_BY_INFOHASH_V1, {"infohash": infohash})]
 
 
 def by_manifest(connection: Connection, sha256: str) -> list[Record]:
@@ -170,14 +192,7 @@ def in_order(connection: Connection, rids: Select[tuple[str]] | ScalarSelect[str
 
 def versions(connection: Connection, series: str) -> list[Version]:
     """All versions of a series, oldest first."""
-    tainted = exists().where(tainted_records.c.rid == records.c.rid)
-    columns = [records.c[name] for name in Version.__slots__ if name != "tainted"]
-    rows = connection.execute(
-        select(*columns, tainted.label("tainted"))
-        .where(records.c.series == series)
-        .order_by(records.c.position)
-    )
-    return [Version(**row._mapping) for row in rows]
+    return [Version(**row._mapping) for row in connection.execute(_VERSIONS, {"series": series})]
 
 
 def latest(connection: Connection, series: str) -> Record | None:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from seedkeep.core.statements import Removal
 from seedkeep.core.taints.body import Order, Subject, SubjectKind, usual_effect
@@ -27,6 +27,32 @@ STANDING = "standing"
 LIFTED = "lifted"
 _LISTS_KEPT = 16
 _ROOTS_AT_ONCE = 500
+_STANDING_ON_SUBJECT = (
+    select(taints)
+    .where(
+        taints.c.kind == bindparam("kind"), taints.c.value == bindparam("value"), taints.c.state == STANDING
+    )
+    .limit(1)
+)
+_STANDING_ON_RECORD = (
+    select(taints)
+    .join(tainted_records, tainted_records.c.taint == taints.c.id)
+    .where(tainted_records.c.rid == bindparam("rid"))
+    .order_by(taints.c.effective, taints.c.id)
+)
+#: those on files are compared with the manifest's afterwards
+_MAY_HIT_NEW_RECORD = (
+    select(taints)
+    .where(
+        taints.c.state == STANDING,
+        or_(
+            taints.c.kind == SubjectKind.ROOT.value,
+            and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == bindparam("content_id")),
+            and_(taints.c.kind == SubjectKind.RECORD.value, taints.c.value == bindparam("rid")),
+        ),
+    )
+    .order_by(taints.c.effective, taints.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +281,7 @@ def published(connection: Connection, sha256: str) -> bytes | None:
 
 def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
     """The taints in force on a record, its content or its files, oldest first."""
-    rows = connection.execute(
-        select(taints)
-        .join(tainted_records, tainted_records.c.taint == taints.c.id)
-        .where(tainted_records.c.rid == rid)
-        .order_by(taints.c.effective, taints.c.id)
-    )
-    return [_taint(row) for row in rows]
+    return [_taint(row) for row in connection.execute(_STANDING_ON_RECORD, {"rid": rid})]
 
 
 def standing_on_new_record(
@@ -269,19 +289,8 @@ def standing_on_new_record(
 ) -> list[Taint]:
     """The taints in force on a record to be made: on its rid, its content or a file of its indexed manifest,
     oldest first."""
-    standing = connection.execute(
-        select(taints)
-        .where(
-            taints.c.state == STANDING,
-            or_(
-                taints.c.kind == SubjectKind.ROOT.value,
-                and_(taints.c.kind == SubjectKind.CONTENT.value, taints.c.value == content_id),
-                and_(taints.c.kind == SubjectKind.RECORD.value, taints.c.value == rid),
-            ),
-        )
-        .order_by(taints.c.effective, taints.c.id)
-    )
-    found = list(map(_taint, standing))
+    may_hit = connection.execute(_MAY_HIT_NEW_RECORD, {"content_id": content_id, "rid": rid})
+    found = list(map(_taint, may_hit))
     roots = [t.subject.value for t in found if t.subject.kind is SubjectKind.ROOT]
     there = _roots_in(connection, manifest_id, roots)
     return [t for t in found if t.subject.kind is not SubjectKind.ROOT or t.subject.value in there]
@@ -299,8 +308,9 @@ def _roots_in(connection: Connection, manifest_id: int, roots: list[str]) -> set
 
 def standing_on_subject(connection: Connection, subject: Subject) -> Taint | None:
     """The taint in force on exactly this subject."""
-    taint = on_subject(connection, subject)
-    return taint if taint and taint.state == STANDING else None
+    named = {"kind": subject.kind.value, "value": subject.value}
+    row = connection.execute(_STANDING_ON_SUBJECT, named).first()
+    return _taint(row) if row else None
 
 
 def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
