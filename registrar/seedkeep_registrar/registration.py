@@ -28,9 +28,17 @@ from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_
 from seedkeep_registrar.operations import quota
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.search import index as search_index
-from seedkeep_registrar.search.document import MOST_FILES
 from seedkeep_registrar.settings import MEMBERS
-from seedkeep_registrar.store import aliases, datasets, events, files, records, taints, uploads
+from seedkeep_registrar.store import (
+    aliases,
+    datasets,
+    events,
+    files,
+    private_seeds,
+    records,
+    taints,
+    uploads,
+)
 from seedkeep_registrar.store.datasets import Dataset
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -169,10 +177,8 @@ async def make_record(
     Raises:
         InvalidInput, VerificationFailed, Conflict, TaintedRecord: as :func:`register`.
     """
-    first = await check_objects(registrar, body)
-    rest = await index_all_but_last(registrar, body.dataset, first)
-    paths = [entry.path for entry in first[:MOST_FILES]]
-    found, new = await registrar.db.write(_record, registrar, given, body, paths, rest, also)
+    rest = await index_all_but_last(registrar, body.dataset, await check_objects(registrar, body))
+    found, new = await registrar.db.write(_record, registrar, given, body, rest, also)
     if new:
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
@@ -295,27 +301,26 @@ def _record(
     registrar: Registrar,
     given: SignedEvent,
     body: RecordBody,
-    paths: list[str],
     rest: Slice,
     also: Callable[[Connection], None],
 ) -> tuple[Found, bool]:
-    """The transaction that makes the record; ``paths`` are those to be searched."""
+    """The transaction that makes the record."""
     head = events.lock(connection)
     event, dataset, now = given.event, body.dataset, registrar.clock()
     rid = event.record_id
-    ark = mint_ark(registrar.settings.naan, rid)
-    same = {record.rid: record for record in records.by_rid_or_ark(connection, rid, ark)}
-    if rid in same:
+    recorded = records.by_rid(connection, rid)
+    if recorded is not None:
         also(connection)
-        return documents.read(connection, same[rid]), False
-    if same:
-        raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
+        return documents.read(connection, recorded), False
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
     account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
+    ark = mint_ark(registrar.settings.naan, rid)
+    if records.by_ark(connection, ark) is not None:
+        raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     stored = events.append(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
@@ -370,9 +375,11 @@ def _record(
         withdrawn="",
     )
     records.add(connection, record)
+    if any(map(private_seeds.is_private, body.web_seeds)):
+        private_seeds.put(connection, rid, body.web_seeds, private_seeds.Namer(event.by, account))
     uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
-    aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
-    search_index.add(connection, record, body.metadata, paths)
+    aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
+    search_index.put(connection, record, body.metadata)
     also(connection)
     if new_content and not body.supersedes:
         return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True

@@ -25,7 +25,17 @@ from seedkeep_registrar.documents import Found
 from seedkeep_registrar.problems import MovedOn, NotAsExpected, TooLarge
 from seedkeep_registrar.registration import SignedEvent, check_created, read_event
 from seedkeep_registrar.search import index
-from seedkeep_registrar.store import account_keys, aliases, audits, claims, datasets, events, records, taints
+from seedkeep_registrar.store import (
+    account_keys,
+    aliases,
+    audits,
+    claims,
+    datasets,
+    events,
+    private_seeds,
+    records,
+    taints,
+)
 from seedkeep_registrar.store.records import Record
 
 #: the events taken here
@@ -237,6 +247,8 @@ def _write_down(connection: Connection, registrar: Registrar, event: Event, afte
             stewards=after.stewards,
             subjects=after.metadata.keywords,
         )
+        namer = private_seeds.Namer(event.by, after.editor.account if after.editor else "")
+        private_seeds.put(connection, after.rid, after.web_seeds, namer)
         aliases.put(connection, after.rid, aliases.DOI, after.metadata.dois)
     index.refresh(connection, after.rid)
     datasets.follow(connection, content_id, least=registrar.settings.min_copies)

@@ -12,6 +12,7 @@ from seedkeep_registrar.store import (
     idempotency_tables,  # noqa: F401
     operation_tables,  # noqa: F401
     pages_tables,  # noqa: F401
+    private_seeds_tables,  # noqa: F401
     running_tables,  # noqa: F401
     search_tables,  # noqa: F401
     uploads_tables,  # noqa: F401

@@ -8,7 +8,7 @@ asked for may be served at all (registered, untainted, in the manifest) is for t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import aiohttp
@@ -61,12 +61,17 @@ class Redirector:
                 return storage, place
         raise NotFound(f"no storage is configured for {place}")
 
-    def open_to(self, web_seed: str, steward: str) -> bool:
-        """Whether a record of this steward may be served from there; plain web seeds are open to all."""
+    def open_to(self, web_seed: str, keys: Iterable[str]) -> bool:
+        """Whether somebody with one of these keys may have records served from there; plain web seeds are
+        open to all.
+
+        Raises:
+            NotFound: no storage is configured for it.
+        """
         if web_seed.startswith(("http://", "https://")):
             return True
         storage, _ = self._find(web_seed)
-        return storage.open_to(steward)
+        return any(map(storage.open_to, keys))
 
     def mode(self, web_seed: str) -> Literal["redirect", "proxy"]:
         """Whether to answer with :meth:`target` or with :meth:`stream`; plain web seeds redirect.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -21,7 +21,8 @@ from seedkeep.core.web_seed import path_below
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import gone, tainted_record
 from seedkeep_registrar.recent import Recent
-from seedkeep_registrar.store import files, records, taints
+from seedkeep_registrar.store import account_keys, files, private_seeds, records, taints
+from seedkeep_registrar.store.private_seeds import is_private
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
 from seedkeep_registrar.web_seeds.redirector import Redirector
@@ -41,22 +42,51 @@ _INERT = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Seed:
+    """A web seed, with the keys of who named it and of the record's present stewards; both must be entitled
+    to private storage: neither a handed-over record nor a stranger who names a steward opens it."""
+
+    url: str
+    namer: frozenset[str]
+    stewards: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a file is, or the taints that forbid it, or the withdrawn record.
 
     Args:
-        web_seeds: with the steward whose record names it; private storage first.
+        web_seeds: private storage first.
     """
 
     size: int
-    web_seeds: tuple[tuple[str, str], ...]
+    web_seeds: tuple[_Seed, ...]
     tainted: tuple[Record, tuple[Taint, ...]] | None = None
     gone: Record | None = None
 
 
-def _look_up(connection: Connection, content_id: str, wanted: str) -> _Place | None:
+def _keys_of(connection: Connection, account: str) -> frozenset[str]:
+    """The keys that act for an account (its id), or the key that stands for nobody else."""
+    if not account.isdigit():
+        return frozenset({account} - {""})
+    return frozenset(bound.key for bound in account_keys.of_account(connection, int(account)))
+
+
+def _seeds(connection: Connection, home_key: str, record: Record) -> Iterator[_Seed]:
+    named = private_seeds.of_record(connection, record.rid) if any(map(is_private, record.web_seeds)) else {}
+    stewards = frozenset(record.stewards)
+    if home_key in stewards:
+        stewards |= _keys_of(connection, record.account)
+    for seed in record.web_seeds:
+        by = named.get(seed)
+        namer = frozenset({by.signer}) | _keys_of(connection, by.editor) if by else frozenset()
+        yield _Seed(seed, namer, stewards)
+
+
+def _look_up(connection: Connection, home_key: str, content_id: str, wanted: str) -> _Place | None:
     """
     Args:
+        home_key: of this registrar, which signs for accounts.
         wanted: path below the web seed, ``<name>/<path>`` or ``<name>``.
     """
     servable = records.servable(connection, content_id)
@@ -71,9 +101,9 @@ def _look_up(connection: Connection, content_id: str, wanted: str) -> _Place | N
     entry = files.find_path(connection, content_id, path)
     if entry is None or path_below(first.name, path, files=first.files) != wanted:
         return None
-    seeds = dict.fromkeys((seed, record.steward) for record in servable for seed in record.web_seeds)
+    seeds = dict.fromkeys(seed for record in servable for seed in _seeds(connection, home_key, record))
     # what is private can be read in no other way than through here
-    return _Place(entry.size, tuple(sorted(seeds, key=lambda s: s[0].startswith(("http://", "https://")))))
+    return _Place(entry.size, tuple(sorted(seeds, key=lambda seed: not is_private(seed.url))))
 
 
 class WebSeeds:
@@ -84,7 +114,7 @@ class WebSeeds:
         self._redirector = redirector
 
         async def look_up(key: tuple[str, str]) -> _Place | None:
-            return await registrar.db.read(_look_up, *key)
+            return await registrar.db.read(_look_up, str(registrar.key.public), *key)
 
         self._places = Recent(look_up, time.monotonic, limit=10_000)
         registrar.changes.on_taints(self._places.clear)
@@ -113,11 +143,11 @@ class WebSeeds:
         if place.gone is not None:
             raise await gone(self._registrar, place.gone)
         problem: Error = NotFound("no web seed of this dataset is served by this registrar")
-        for seed, steward in place.web_seeds:
+        for seed in place.web_seeds:
             try:
-                if not self._redirector.open_to(seed, steward):
+                if not all(self._redirector.open_to(seed.url, keys) for keys in (seed.namer, seed.stewards)):
                     raise Refused("the storage of this web seed is not open to the record's steward")
-                return await self._from(request, seed, path, place.size)
+                return await self._from(request, seed.url, path, place.size)
             except (NotFound, Refused, Unreachable) as error:
                 problem = error
         raise problem

@@ -21,10 +21,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_uploads_sender"), "uploads", ["sender"], unique=False)
     op.create_index(op.f("ix_uploads_at"), "uploads", ["at"], unique=False)
+    op.create_table(
+        "private_seeds",
+        sa.Column("rid", sa.String(length=64), nullable=False),
+        sa.Column("web_seed", sa.Text(), nullable=False),
+        sa.Column("signer", sa.String(length=51), nullable=False),
+        sa.Column("editor", sa.String(length=80), nullable=False),
+        sa.ForeignKeyConstraint(["rid"], ["records.rid"], name=op.f("fk_private_seeds_rid_records")),
+        sa.PrimaryKeyConstraint("rid", "web_seed", name=op.f("pk_private_seeds")),
+    )
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_table("private_seeds")
     op.drop_index(op.f("ix_uploads_at"), table_name="uploads")
     op.drop_index(op.f("ix_uploads_sender"), table_name="uploads")
     op.drop_table("uploads")
