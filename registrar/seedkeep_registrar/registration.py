@@ -28,6 +28,7 @@ from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_
 from seedkeep_registrar.operations import quota
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
 from seedkeep_registrar.search import index as search_index
+from seedkeep_registrar.search.document import MOST_FILES
 from seedkeep_registrar.settings import MEMBERS
 from seedkeep_registrar.store import (
     aliases,
@@ -177,8 +178,10 @@ async def make_record(
     Raises:
         InvalidInput, VerificationFailed, Conflict, TaintedRecord: as :func:`register`.
     """
-    rest = await index_all_but_last(registrar, body.dataset, await check_objects(registrar, body))
-    found, new = await registrar.db.write(_record, registrar, given, body, rest, also)
+    first = await check_objects(registrar, body)
+    rest = await index_all_but_last(registrar, body.dataset, first)
+    paths = [entry.path for entry in first[:MOST_FILES]]
+    found, new = await registrar.db.write(_record, registrar, given, body, paths, rest, also)
     if new:
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
@@ -301,26 +304,27 @@ def _record(
     registrar: Registrar,
     given: SignedEvent,
     body: RecordBody,
+    paths: list[str],
     rest: Slice,
     also: Callable[[Connection], None],
 ) -> tuple[Found, bool]:
-    """The transaction that makes the record."""
+    """The transaction that makes the record; ``paths`` are those to be searched."""
     head = events.lock(connection)
     event, dataset, now = given.event, body.dataset, registrar.clock()
     rid = event.record_id
-    recorded = records.by_rid(connection, rid)
-    if recorded is not None:
+    ark = mint_ark(registrar.settings.naan, rid)
+    same = {record.rid: record for record in records.by_rid_or_ark(connection, rid, ark)}
+    if rid in same:
         also(connection)
-        return documents.read(connection, recorded), False
+        return documents.read(connection, same[rid]), False
+    if same:
+        raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
     _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
     account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
-    ark = mint_ark(registrar.settings.naan, rid)
-    if records.by_ark(connection, ark) is not None:
-        raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     stored = events.append(
         connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
     )
@@ -378,8 +382,8 @@ def _record(
     if any(map(private_seeds.is_private, body.web_seeds)):
         private_seeds.put(connection, rid, body.web_seeds, private_seeds.Namer(event.by, account))
     uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
-    aliases.put(connection, rid, aliases.DOI, body.metadata.dois)
-    search_index.put(connection, record, body.metadata)
+    aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
+    search_index.add(connection, record, body.metadata, paths)
     also(connection)
     if new_content and not body.supersedes:
         return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True
