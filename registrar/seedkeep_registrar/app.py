@@ -16,9 +16,11 @@ from seedkeep_registrar.api import (
     discovery,
     groups,
     lookup,
+    names,
     nodes,
     objects,
     openapi,
+    own_account,
     quotas,
     records,
     resolve,
@@ -43,6 +45,7 @@ from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, curation, dashboard, editing, oidc, people, registering, sign_in
 from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import interface as interface_page
+from seedkeep_registrar.pages import own_account as own_account_page
 from seedkeep_registrar.pages import quotas as quota_page
 from seedkeep_registrar.pages import routes as pages
 from seedkeep_registrar.pages import search as search_page
@@ -57,6 +60,7 @@ _ROUTES = (
     records,
     resolve,
     lookup,
+    names,
     revisions,
     submissions,
     torrents,
@@ -67,6 +71,7 @@ _ROUTES = (
     taints,
     web_seed_reports,
     accounts,
+    own_account,
     tokens,
     groups,
     quotas,
@@ -77,6 +82,7 @@ _ROUTES = (
     sign_in,
     curation,
     account,
+    own_account_page,
     people,
     editing,
     registering,

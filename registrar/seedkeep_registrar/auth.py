@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput
@@ -15,7 +16,7 @@ from seedkeep.core.httpsig import Signed, Unauthenticated, verify_request
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.operations.limits import charge_sender
 from seedkeep_registrar.problems import TooLarge
-from seedkeep_registrar.store import nonces
+from seedkeep_registrar.store import account_keys, nonces
 
 #: JSON above this many bytes is parsed in a thread
 _LARGE_JSON = 64 * 1024
@@ -36,6 +37,7 @@ async def verify(request: web.Request) -> Signed:
     Raises:
         Unauthenticated: signature, time or nonce do not hold.
         TooManyRequests: this key sends more than is allowed.
+        Refused: the key's account is disabled or deleted.
     """
     registrar = request.app[REGISTRAR]
     for name in ("Signature", "Signature-Input", "Content-Digest"):
@@ -45,9 +47,14 @@ async def verify(request: web.Request) -> Signed:
         request.method, target_uri(registrar, request), dict(request.headers), now=registrar.clock()
     )
     charge_sender(request, f"key {signed.key}")
-    await registrar.db.write(nonces.use, signed)
+    await registrar.db.write(_admit, signed)
     request[SIGNER] = str(signed.key)
     return signed
+
+
+def _admit(connection: Connection, signed: Signed) -> None:
+    account_keys.check_open(connection, str(signed.key))
+    nonces.use(connection, signed)
 
 
 class Pace:

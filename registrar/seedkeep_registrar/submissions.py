@@ -8,6 +8,7 @@ log. Sending the same again tells how it stands, and queues nothing twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from seedkeep.core.events import MAX_BODY_BYTES, sign_event
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.record import Editor, RecordBody
 from seedkeep.core.revision import RECORD, check_editor
+from seedkeep.core.units import print_size
 from seedkeep_registrar import registration, times
 from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.accounts.principal import Principal, Role
@@ -44,6 +46,9 @@ from seedkeep_registrar.store.submissions import (
 
 #: what one sender may have waiting
 MAX_WAITING = 200
+#: curators are mailed about so many submissions within so many seconds; what else comes waits in the queue
+MAX_TOLD = 60
+_TOLD_S = 3600.0
 _MAX_REASON = 2000
 
 
@@ -88,7 +93,9 @@ async def register_event(
     registration.check_terms(body)
     await registration.check_objects(registrar, body)
     submission = _submission(registrar, principal, given, body)
-    return await _standing(registrar, await registrar.db.write(_queue, registrar, given, body, submission))
+    queued = await registrar.db.write(_queue, registrar, given, body, submission)
+    registrar.mailer.wake()
+    return await _standing(registrar, queued)
 
 
 def _known(connection: Connection, given: SignedEvent, body: RecordBody) -> Submission | None:
@@ -158,7 +165,25 @@ def _queue(
         )
     registration.touch_objects(registrar, body)
     submissions.add(connection, submission)
+    _tell_curators(connection, registrar, submission)
     return submission
+
+
+def _tell_curators(connection: Connection, registrar: Registrar, submission: Submission) -> None:
+    if submissions.received_before(connection, MAX_TOLD) > registrar.clock() - _TOLD_S:
+        return
+    context = {
+        "title": submission.title or submission.name,
+        "files": submission.files,
+        "size": print_size(submission.bytes),
+        "license": submission.license,
+        "url": f"{registrar.public_url}/curation/{submission.rid}",
+    }
+    settings = registrar.settings
+    named = {*settings.curators, *settings.operators}
+    for one in accounts.to_be_told(connection, Role.CURATOR, named):
+        letter = registrar.mailer.write(one.email, "submission_received", context, submission.rid)
+        mails.add(connection, replace(letter, to_curators=True))
 
 
 # --- decisions -------------------------------------------------------------------------------------------

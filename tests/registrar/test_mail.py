@@ -239,15 +239,18 @@ async def test_an_institution_may_replace_the_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bind_key", "submission_approved", "submission_returned", "submission_rejected"]
+    "name",
+    ["bind_key", "submission_approved", "submission_received", "submission_returned", "submission_rejected"],
 )
 def test_no_name_that_a_stranger_gave_becomes_a_link_or_a_letter(name: str) -> None:
     templates = Templates("", {"registrar": "R", "institution": "", "public_url": "https://r.example"})
     bait = (
         "Your account ends! Go to https://evil.example/x, www.evil.example or mailto:eve@evil.example\n\n" * 9
     )
-    stranger = {"label": bait, "title": bait, "curator": bait}
+    stranger = {"label": bait, "title": bait, "curator": bait, "license": bait}
     common = {
+        "files": 2,
+        "size": "1 GB",
         "email": "bo@r.example",
         "minutes": 15,
         "code": "ABCD-EFGH",

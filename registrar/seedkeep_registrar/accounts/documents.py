@@ -6,6 +6,7 @@ from typing import Any
 
 from seedkeep_registrar import times
 from seedkeep_registrar.accounts.principal import Principal
+from seedkeep_registrar.accounts.services import Service
 from seedkeep_registrar.store.account_keys import BoundKey
 from seedkeep_registrar.store.accounts import Account
 from seedkeep_registrar.store.api_tokens import Token
@@ -25,6 +26,8 @@ def account_document(account: Account) -> dict[str, Any]:
         "created": times.text(account.created),
         "last_seen": times.text(account.last_seen),
         "disabled": account.disabled,
+        "queue_mails": account.queue_mails,
+        "deleted": times.text(account.deleted) if account.deleted is not None else None,
     }
 
 
@@ -43,6 +46,16 @@ def principal_document(principal: Principal, groups: list[Group]) -> dict[str, A
 def key_document(key: BoundKey) -> dict[str, Any]:
     """A key that acts for an account."""
     return {"key": key.key, "label": key.label, "bound": times.text(key.bound)}
+
+
+def service_document(service: Service) -> dict[str, Any]:
+    """A service by which somebody signs in."""
+    return {
+        "id": service.id,
+        "title": service.title,
+        "issuer": service.identity.issuer,
+        "subject": service.identity.subject,
+    }
 
 
 def token_document(token: Token) -> dict[str, Any]:

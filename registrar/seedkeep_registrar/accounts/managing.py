@@ -79,6 +79,13 @@ async def change_profile(registrar: Registrar, account: Account, new: Profile) -
     return changed
 
 
+async def set_queue_mails(registrar: Registrar, account: Account, *, wanted: bool) -> Account:
+    """Whether somebody, as a curator, is mailed what comes into the queue."""
+    changed = await registrar.db.write(accounts.change, account.id, {"queue_mails": wanted})
+    assert changed is not None
+    return changed
+
+
 async def add_account(registrar: Registrar, email: str, name: str, given: Role | None) -> Account:
     """Make an account for somebody else, who signs in by e-mail later.
 
@@ -108,7 +115,7 @@ async def govern(
     given: Role | None = None,
     disabled: bool | None = None,
 ) -> Account:
-    """Change what somebody may do; it counts at once.
+    """Change what somebody may do; it counts at once, also for storage managers that use one of their keys.
 
     Args:
         operator: who decides; never about themselves, so that an operator always remains.
@@ -117,7 +124,7 @@ async def govern(
 
     Raises:
         NotFound: there is no such account.
-        Refused: it is the operator's own.
+        Refused: it is the operator's own, or was deleted by its person.
     """
     if operator.account is not None and operator.account.id == account_id:
         raise Refused("nobody can change what they themselves may do", hint="Ask another operator.")
@@ -130,6 +137,9 @@ async def govern(
 
 
 def _govern(connection: Connection, account_id: int, values: dict[str, object], now: float) -> Account:
+    known = accounts.by_id(connection, account_id)
+    if known is not None and known.deleted is not None:
+        raise Refused("this account was deleted by its person, nothing of it can be changed")
     changed = (
         accounts.change(connection, account_id, values) if values else accounts.by_id(connection, account_id)
     )

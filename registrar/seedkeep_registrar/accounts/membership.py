@@ -30,6 +30,19 @@ async def make_group(registrar: Registrar, name: str, title: str) -> Group:
     return await registrar.db.write(groups.create, name, line(title, "the title"), registrar.clock())
 
 
+async def drop_group(registrar: Registrar, name: str) -> None:
+    """Delete a group.
+
+    Raises:
+        NotFound: there is none.
+    """
+    await registrar.db.write(_drop, name)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    groups.drop(connection, by_name(connection, name))
+
+
 async def put_member(
     registrar: Registrar, sender: Principal, name: str, account_id: int, *, manager: bool
 ) -> None:
@@ -46,7 +59,8 @@ def _put(
     connection: Connection, sender: Principal, name: str, account_id: int, manager: bool, now: float
 ) -> None:
     group = managed(connection, sender, name)
-    if accounts.by_id(connection, account_id) is None:
+    found = accounts.by_id(connection, account_id)
+    if found is None or found.deleted is not None:
         raise NotFound(f"there is no account {account_id}")
     groups.put_member(connection, group.id, account_id, manager, now)
 

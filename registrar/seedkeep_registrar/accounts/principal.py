@@ -48,6 +48,7 @@ __all__ = [
     "principal_of_key",
     "recognised",
     "require",
+    "role_of_key",
     "session_of",
 ]
 
@@ -135,16 +136,8 @@ async def _by_signature(request: web.Request) -> Principal:
 
 
 async def principal_of_key(registrar: Registrar, key: str) -> Principal:
-    """Who acts by a key whose signature was checked.
-
-    Raises:
-        Refused: the account is disabled, and no setting names the key.
-    """
+    """Who acts by a key whose request :func:`seedkeep_registrar.auth.verify` let in."""
     role, account = role_of_key(registrar.settings, key), await registrar.db.read(accounts.by_key, key)
-    if account is not None and account.disabled:
-        if role == Role.VISITOR:
-            raise Refused("the account of this key is disabled", hint="Ask the registrar's operator.")
-        account = None
     if account is not None:
         role = max(role, account.role)
     return Principal(role, account, key, "signature", EVERY_SCOPE)

@@ -48,6 +48,8 @@ class Account(TypedDict):
     created: Moment
     last_seen: Moment
     disabled: bool
+    queue_mails: Annotated[bool, Meta(description="Is mailed what comes into the queue, as a curator.")]
+    deleted: Annotated[Moment | None, Meta(description="By its person; all else is empty then.")]
 
 
 class Whoami(TypedDict):
@@ -68,6 +70,9 @@ class ProfileBody(Body):
     orcid: Annotated[str, Meta(max_length=64, description="An ORCID iD, or empty.")] = ""
     institution: Line = ""
     ror: Annotated[str, Meta(max_length=64, description="A ROR id, or empty.")] = ""
+    queue_mails: Annotated[
+        bool | None, Meta(description="As a curator, be mailed what comes into the queue.")
+    ] = None
 
 
 class AccountsQuery(Query):
@@ -140,14 +145,20 @@ async def whoami(request: web.Request) -> web.Response:
 async def change_account(request: web.Request) -> web.Response:
     """Name, ORCID iD and institution, as records that you make and change name you."""
     mine = account_of(in_person(await require(request, Role.VISITOR, "edit")))
-    f = Fields(await json_of(request), "this profile").only("name", "orcid", "institution", "ror")
+    f = Fields(await json_of(request), "this profile").only(
+        "name", "orcid", "institution", "ror", "queue_mails"
+    )
     changed = managing.profile(
         name=f.text("name", limit=managing.MAX_NAME, default=mine.name),
         orcid=f.text("orcid", limit=64, default=mine.orcid),
         institution=f.text("institution", limit=managing.MAX_NAME, default=mine.institution),
         ror=f.text("ror", limit=64, default=mine.ror),
     )
-    return answer(account_document(await managing.change_profile(request.app[REGISTRAR], mine, changed)))
+    registrar = request.app[REGISTRAR]
+    now = await managing.change_profile(registrar, mine, changed)
+    if f.given("queue_mails"):
+        now = await managing.set_queue_mails(registrar, mine, wanted=f.flag("queue_mails"))
+    return answer(account_document(now))
 
 
 @routes.get("/api/v1/accounts")

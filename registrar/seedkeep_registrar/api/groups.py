@@ -121,6 +121,23 @@ def _group(connection: Connection, name: str) -> tuple[StoredGroup, list[StoredM
     return group, groups.members(connection, group.id)
 
 
+@routes.delete("/api/v1/groups/{group}")
+@operation(
+    "Delete a group",
+    tag="Accounts",
+    answers={204: None},
+    problems=(404,),
+    path=_PATH,
+    security=PERSON,
+    scope="operate",
+)
+async def drop_group(request: web.Request) -> web.Response:
+    """For operators. Collections that it owned are looked after by curators then."""
+    await require(request, Role.OPERATOR, "operate")
+    await membership.drop_group(request.app[REGISTRAR], request.match_info["group"])
+    return web.Response(status=204)
+
+
 @routes.put("/api/v1/groups/{group}/members/{account}")
 @operation(
     "Take somebody into a group",

@@ -227,12 +227,14 @@ def _mails_about(connection: Connection, principal: Principal, rid: str) -> list
     record, submission = records.by_rid(connection, rid), stored.by_rid(connection, rid)
     if record is None and submission is None:
         return None
-    allowed = principal.role >= Role.CURATOR
+    allowed = False
     if submission is not None:
         allowed |= sender.sent(submission)
     if record is not None:
         allowed |= bool(sender.keys & set(record.stewards))
         allowed |= sender.account_id is not None and record.account == str(sender.account_id)
+    if principal.role >= Role.CURATOR:
+        return mails.all_about(connection, rid)
     return mails.about(connection, rid) if allowed else None
 
 

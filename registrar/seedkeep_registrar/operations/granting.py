@@ -77,7 +77,7 @@ def publisher_of(connection: Connection, text: str) -> str:
             f"{text[:60]!r} names no publisher",
             hint="Write the number or e-mail address of an account, or a key.",
         )
-    if found is None:
+    if found is None or found.deleted is not None:
         raise NotFound(f"there is no account {text[:254]}")
     return str(found.id)
 

@@ -24,7 +24,11 @@ _LOG = logging.getLogger(__name__)
 #: what is told, by method and route
 ACTIONS = {
     ("POST", "/account/bind"): "key.decided",
+    ("POST", "/account/delete"): "account.deleted",
+    ("POST", "/account/email/code"): "account.readdressed",
     ("POST", "/account/keys/remove"): "key.removed",
+    ("POST", "/account/mails"): "account.changed",
+    ("POST", "/account/services/remove"): "service.removed",
     ("POST", "/account/profile"): "account.changed",
     ("POST", "/account/sessions/end"): "session.ended",
     ("POST", "/account/tokens"): "token.made",
@@ -32,7 +36,10 @@ ACTIONS = {
     ("POST", "/accounts"): "account.added",
     ("POST", "/accounts/{account}"): "account.governed",
     ("GET", "/sign-in/with/{provider}/back"): "session.begun",
+    ("DELETE", "/api/v1/account"): "account.deleted",
     ("PATCH", "/api/v1/account"): "account.changed",
+    ("POST", "/api/v1/account/email/code"): "account.readdressed",
+    ("DELETE", "/api/v1/account/services/{service}"): "service.removed",
     ("POST", "/api/v1/account/bindings/{binding}/code"): "key.decided",
     ("DELETE", "/api/v1/account/keys/{key}"): "key.removed",
     ("POST", "/api/v1/account/tokens"): "token.made",
@@ -44,9 +51,11 @@ ACTIONS = {
     ("PUT", "/api/v1/collections/{slug}"): "collection.changed",
     ("POST", "/api/v1/collections/{slug}/datasets"): "collection.changed",
     ("POST", "/api/v1/groups"): "group.made",
+    ("DELETE", "/api/v1/groups/{group}"): "group.dropped",
     ("DELETE", "/api/v1/groups/{group}/members/{account}"): "group.left",
     ("PUT", "/api/v1/groups/{group}/members/{account}"): "group.joined",
     ("PATCH", "/api/v1/records/{rid}/metadata"): "record.revised",
+    ("POST", "/api/v1/records/{rid}/names"): "name.confirmed",
     ("PUT", "/api/v1/records/{rid}/metadata"): "record.revised",
     ("POST", "/api/v1/records/{rid}/withdrawal"): "record.withdrawn",
     ("POST", "/api/v1/submissions/{rid}/approve"): "submission.approved",
@@ -60,6 +69,7 @@ ACTIONS = {
     ("POST", "/collections/{slug}"): "collection.changed",
     ("POST", "/curation/{rid}/{decision}"): "submission.decided",
     ("POST", "/groups"): "group.made",
+    ("POST", "/groups/{group}/delete"): "group.dropped",
     ("POST", "/groups/{group}/members"): "group.joined",
     ("POST", "/groups/{group}/remove"): "group.left",
     ("POST", "/operate/quotas"): "quota.set",
@@ -74,6 +84,8 @@ ACTIONS = {
 }
 #: what nodes, sharers and clients do all day, and what changes nothing yet
 NOT_TOLD = {
+    "/account/email",
+    "/api/v1/account/email",
     "/api/v1/account/bindings",
     "/api/v1/attestations",
     "/api/v1/audits/{id}/commit",

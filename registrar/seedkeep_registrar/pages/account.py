@@ -9,9 +9,14 @@ from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, Error, InvalidInput
 from seedkeep_registrar import times
-from seedkeep_registrar.accounts import binding, codes, managing
-from seedkeep_registrar.accounts.documents import account_document, key_document, token_document
-from seedkeep_registrar.accounts.principal import SCOPES, Account, session_of
+from seedkeep_registrar.accounts import binding, codes, managing, services
+from seedkeep_registrar.accounts.documents import (
+    account_document,
+    key_document,
+    service_document,
+    token_document,
+)
+from seedkeep_registrar.accounts.principal import SCOPES, Account, Role, role_of_key, session_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.pages.forms import form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
@@ -20,7 +25,9 @@ from seedkeep_registrar.store import account_keys, api_tokens, groups, sessions
 routes = web.RouteTableDef()
 
 
-async def _page(request: web.Request, account: Account, *, status: int = 200, **more: Any) -> web.Response:
+async def account_page(
+    request: web.Request, account: Account, *, status: int = 200, **more: Any
+) -> web.Response:
     registrar = request.app[REGISTRAR]
     told = await registrar.db.read(_read, registrar, account)
     here = session_of(request)
@@ -40,15 +47,21 @@ async def _page(request: web.Request, account: Account, *, status: int = 200, **
 
 def _read(connection: Connection, registrar: Registrar, account: Account) -> dict[str, Any]:
     now, idle_s = registrar.clock(), registrar.settings.session_idle_s
+    keys = account_keys.of_account(connection, account.id)
     found = sessions.of_account(connection, account.id, now=now, idle_s=idle_s)
     return {
         "account": account_document(account),
-        "keys": [key_document(key) for key in account_keys.of_account(connection, account.id)],
+        "keys": [key_document(key) for key in keys],
         "tokens": [
             {**token_document(token), "over": token.expires <= now}
             for token in api_tokens.of_account(connection, account.id)
         ],
         "groups": groups.of_account(connection, account.id),
+        "linked": [
+            service_document(one) for one in services.of_account(connection, registrar.settings, account.id)
+        ],
+        "curates": account.role >= Role.CURATOR
+        or any(role_of_key(registrar.settings, k.key) >= Role.CURATOR for k in keys),
         "sessions": [
             {"id": s.id, "agent": s.agent, "created": times.text(s.created), "seen": times.text(s.seen)}
             for s in found
@@ -59,7 +72,7 @@ def _read(connection: Connection, registrar: Registrar, account: Account) -> dic
 @routes.get("/account")
 async def _account(request: web.Request) -> web.Response:
     _, account = await signed_in(request)
-    return await _page(request, account)
+    return await account_page(request, account)
 
 
 @routes.post("/account/profile")
@@ -70,8 +83,16 @@ async def _profile(request: web.Request) -> web.Response:
     try:
         await managing.change_profile(request.app[REGISTRAR], account, managing.profile(**typed))
     except InvalidInput as error:
-        return await _page(request, account, status=400, problem=error.diagnostics(), typed=typed)
+        return await account_page(request, account, status=400, problem=error.diagnostics(), typed=typed)
     return see(request, "/account")
+
+
+@routes.post("/account/mails")
+async def _mails(request: web.Request) -> web.Response:
+    _, account = await signed_in(request)
+    form = await form_of(request)
+    await managing.set_queue_mails(request.app[REGISTRAR], account, wanted=bool(form.text("queue")))
+    return see(request, "/account#mails")
 
 
 @routes.post("/account/keys/remove")
@@ -95,9 +116,9 @@ async def _make_token(request: web.Request) -> web.Response:
             days=form.number("days", 90),
         )
     except Error as error:
-        return await _page(request, account, status=400, problem=error.diagnostics())
+        return await account_page(request, account, status=400, problem=error.diagnostics())
     # in this answer only: a page that can be opened again would show it again
-    return await _page(request, account, secret=secret)
+    return await account_page(request, account, secret=secret)
 
 
 @routes.post("/account/tokens/revoke")

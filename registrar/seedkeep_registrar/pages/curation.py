@@ -88,6 +88,7 @@ async def _page(
 def _around(connection: Connection, submission: Submission, principal: Principal) -> dict[str, Any]:
     """The account that sent it, what else was submitted of the same content, and the mails about it."""
     account = submissions.submitter(connection, submission)
+    kept = mails.all_about if principal.role >= Role.CURATOR else mails.about
     others = [s for s in stored.of_content(connection, submission.content_id) if s.rid != submission.rid]
     return {
         "account": account,
@@ -96,7 +97,7 @@ def _around(connection: Connection, submission: Submission, principal: Principal
             for s in others
             if submissions.may_read(connection, principal, s)
         ],
-        "mails": [_mail(one) for one in mails.about(connection, submission.rid)],
+        "mails": [_mail(one) for one in kept(connection, submission.rid)],
     }
 
 

@@ -126,6 +126,7 @@ async def _group_page(
         group=group_document(group),
         people=[{**member_document(one), "email": one.account.email} for one in members],
         manages=manages,
+        may_drop=principal.role >= Role.OPERATOR,
         mine=principal.account.id if principal.account else 0,
         problem=problem,
     )
@@ -137,6 +138,17 @@ def _read_group(connection: Connection, name: str, principal: Principal) -> tupl
         principal.account is not None and groups.is_manager(connection, group.id, principal.account.id)
     )
     return group, groups.members(connection, group.id), manages
+
+
+@routes.post("/groups/{group}/delete")
+async def _drop_group(request: web.Request) -> web.Response:
+    principal, _ = await signed_in(request, Role.OPERATOR)
+    form = await form_of(request)
+    if not form.text("sure"):
+        problem = "The group was not deleted: say that you are sure."
+        return await _group_page(request, principal, status=400, problem=problem)
+    await membership.drop_group(request.app[REGISTRAR], request.match_info["group"])
+    return see(request, "/groups")
 
 
 @routes.post("/groups/{group}/members")

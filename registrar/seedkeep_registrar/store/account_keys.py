@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from seedkeep.core.errors import Conflict
-from seedkeep_registrar.store.accounts_tables import account_keys, key_bindings
+from seedkeep.core.errors import Conflict, Refused
+from seedkeep_registrar.store.accounts_tables import account_keys, accounts, key_bindings
 
 WAITING = "waiting"
 BOUND = "bound"
 REFUSED = "refused"
+_CLOSED = (
+    select(accounts.c.deleted)
+    .join(account_keys, account_keys.c.account_id == accounts.c.id)
+    .where(account_keys.c.key == bindparam("key"), accounts.c.disabled.is_(True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,19 @@ def bind(connection: Connection, key: str, account_id: int, label: str, now: flo
         raise Conflict(
             "this key acts for another account", hint="Sign in with that account and remove the key there."
         )
+
+
+def check_open(connection: Connection, key: str) -> None:
+    """
+    Raises:
+        Refused: the key's account is disabled or deleted, so that the key counts nowhere.
+    """
+    row = connection.execute(_CLOSED, {"key": key}).first()
+    if row is None:
+        return
+    if row.deleted is not None:
+        raise Refused("the account of this key was deleted", hint="Make another key with `seedkeep key new`.")
+    raise Refused("the account of this key is disabled", hint="Ask the registrar's operator.")
 
 
 def unbind(connection: Connection, key: str, account_id: int) -> bool:

@@ -42,6 +42,8 @@ class Account:
         orcid: ``0000-0002-1825-0097`` or "".
         ror: ``04wxnsj81`` of the institution, or "".
         disabled: may no longer do anything.
+        queue_mails: is mailed what comes into the queue, as a curator.
+        deleted: when its person deleted it; it is disabled then, and all else in it is empty.
     """
 
     id: int
@@ -54,6 +56,8 @@ class Account:
     created: float
     last_seen: float
     disabled: bool
+    queue_mails: bool
+    deleted: float | None
 
 
 def account_of(row: Row[Any]) -> Account:
@@ -96,6 +100,8 @@ def create(connection: Connection, *, email: str, role: Role, now: float, name: 
         "created": now,
         "last_seen": now,
         "disabled": False,
+        "queue_mails": True,
+        "deleted": None,
     }
     savepoint = connection.begin_nested()
     try:
@@ -136,6 +142,24 @@ def page(connection: Connection, *, text: str, after: int, limit: int) -> list[A
     return [account_of(row) for row in connection.execute(query)]
 
 
+def operators(connection: Connection) -> list[int]:
+    """Accounts of operators that are not disabled."""
+    query = select(accounts.c.id).where(accounts.c.role >= int(Role.OPERATOR), accounts.c.disabled.is_(False))
+    return list(connection.execute(query).scalars())
+
+
+def to_be_told(connection: Connection, least: Role, named: Collection[str]) -> list[Account]:
+    """Who wants to be mailed what comes into the queue: people of this role, or with one of these keys."""
+    inside = select(account_keys.c.account_id).where(account_keys.c.key.in_(named))
+    query = select(accounts).where(
+        or_(accounts.c.role >= int(least), accounts.c.id.in_(inside)),
+        accounts.c.queue_mails.is_(True),
+        accounts.c.disabled.is_(False),
+        accounts.c.email.is_not(None),
+    )
+    return [account_of(row) for row in connection.execute(query.order_by(accounts.c.id))]
+
+
 def people_of_keys(
     connection: Connection, least: Role, named: Collection[str]
 ) -> dict[str, tuple[int, Role, bool]]:
@@ -147,3 +171,9 @@ def people_of_keys(
         row.key: (row.id, Role(row.role), row.disabled)
         for row in connection.execute(select(*columns).select_from(joined).where(wanted))
     }
+
+
+def of_role(connection: Connection, least: Role) -> list[int]:
+    """Ids of the accounts of at least this role that are not disabled."""
+    query = select(accounts.c.id).where(accounts.c.role >= int(least), accounts.c.disabled.is_(False))
+    return list(connection.execute(query).scalars())

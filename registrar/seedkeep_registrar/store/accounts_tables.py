@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 from seedkeep_registrar.store.columns import HEX64, KEY, SERIAL
@@ -34,7 +35,8 @@ def _account(*, primary_key: bool = False, index: bool = False) -> Column[int]:
     )
 
 
-#: ``email`` is null for people who came by another service and have not told one
+#: ``email`` is null for people who came by another service and have not told one; ``queue_mails``: a curator
+#: wants to be told what is submitted; ``deleted``: by its person, what is left is a tombstone
 accounts = Table(
     "accounts",
     metadata,
@@ -48,6 +50,8 @@ accounts = Table(
     Column("created", Float, nullable=False),
     Column("last_seen", Float, nullable=False),
     Column("disabled", Boolean, nullable=False),
+    Column("queue_mails", Boolean, nullable=False, server_default=true()),
+    Column("deleted", Float, nullable=True),
 )
 
 #: keys that act for an account; a key acts for one at most
@@ -101,7 +105,8 @@ api_tokens = Table(
     Column("revoked", Float, nullable=True),
 )
 
-#: a mailed link and short code; ``key``: the one that is bound by it, or "" for signing in with a browser
+#: a mailed link and short code; ``key``: the one that is bound by it, or "" for signing in with a browser;
+#: ``account_id``: whose address the one that it is mailed to becomes, or null
 sign_in_codes = Table(
     "sign_in_codes",
     metadata,
@@ -116,6 +121,7 @@ sign_in_codes = Table(
     Column("created", Float, nullable=False),
     Column("expires", Float, nullable=False, index=True),
     Column("used", Float, nullable=True),
+    Column("account_id", BigInteger, nullable=True),
 )
 
 #: who somebody is at another service (OpenID Connect)

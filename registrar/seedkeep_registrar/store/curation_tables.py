@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -14,12 +15,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from seedkeep_registrar.store.columns import HEX64, SERIAL
 from seedkeep_registrar.store.tables import metadata
 
-#: every mail that is to be sent; those about a record stay, with what opens something taken out
+#: every mail that is to be sent; those about a record stay, with what opens something taken out.
+#: ``to_curators``: it was sent to people who keep the queue, so that others do not learn who they are
 mails = Table(
     "mails",
     metadata,
@@ -38,6 +41,7 @@ mails = Table(
     Column("next_try", Float, nullable=False),
     Column("give_up", Float, nullable=False),
     Column("ended", Float, nullable=True),
+    Column("to_curators", Boolean, nullable=False, server_default=false()),
     Index(None, "about"),
     Index(None, "state", "next_try"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from seedkeep.core.errors import Conflict
@@ -53,6 +53,16 @@ def link(connection: Connection, identity: ExternalIdentity, account_id: int, no
         savepoint.rollback()
         raise Conflict("this identity opens an account already") from error
     savepoint.commit()
+
+
+def unlink(connection: Connection, identity: ExternalIdentity) -> None:
+    """Let an identity open no account."""
+    connection.execute(
+        delete(external_identities).where(
+            external_identities.c.issuer == identity.issuer,
+            external_identities.c.subject == identity.subject,
+        )
+    )
 
 
 def of_account(connection: Connection, account_id: int) -> list[ExternalIdentity]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from seedkeep.core.errors import Conflict
 from seedkeep_registrar.store.accounts import Account, account_of
 from seedkeep_registrar.store.accounts_tables import accounts, group_members, groups
+from seedkeep_registrar.store.collections_tables import collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,14 @@ def create(connection: Connection, name: str, title: str, now: float) -> Group:
     made = by_name(connection, name)
     assert made is not None
     return made
+
+
+def drop(connection: Connection, group: Group) -> None:
+    """Forget a group; its collections are nobody's then, so that curators look after them."""
+    theirs = collections.c.owner_group == group.id
+    connection.execute(update(collections).where(theirs).values(owner_group=None))
+    connection.execute(delete(group_members).where(group_members.c.group_id == group.id))
+    connection.execute(delete(groups).where(groups.c.id == group.id))
 
 
 def by_name(connection: Connection, name: str) -> Group | None:

@@ -1,4 +1,5 @@
-"""The journal: who did what to this registrar, and when. Entries are added and read, never changed."""
+"""The journal: who did what to this registrar, and when. Entries are added and read, never changed,
+but for the name of who deletes their account, which leaves the number behind."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from seedkeep_registrar.store.curation_tables import mails
 
@@ -26,6 +26,7 @@ class Letter:
         about: rid of the record it is about, or "".
         kept_text: the plain text as it is kept, without what opens something.
         give_up: when it is too late for it, Unix seconds.
+        to_curators: it tells people who keep the queue; others do not read it.
     """
 
     message_id: str
@@ -37,6 +38,7 @@ class Letter:
     kept_text: str
     created: float
     give_up: float
+    to_curators: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,17 @@ def end(connection: Connection, number: int, state: str, now: float, detail: str
 
 
 def about(connection: Connection, rid: str) -> list[Kept]:
-    """The mails about a record, newest first, at most 200."""
-    rows = connection.execute(
-        select(mails).where(mails.c.about == rid).order_by(mails.c.id.desc()).limit(_SHOWN)
-    )
+    """The mails about a record but those to curators, newest first, at most 200."""
+    return _about(connection, mails.c.about == rid, mails.c.to_curators.is_(False))
+
+
+def all_about(connection: Connection, rid: str) -> list[Kept]:
+    """The mails about a record, also those to curators, newest first, at most 200."""
+    return _about(connection, mails.c.about == rid)
+
+
+def _about(connection: Connection, *which: ColumnElement[bool]) -> list[Kept]:
+    rows = connection.execute(select(mails).where(*which).order_by(mails.c.id.desc()).limit(_SHOWN))
     return [_kept(row) for row in rows]
 
 

@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from seedkeep_registrar.store.accounts_tables import sign_in_codes
 
@@ -26,6 +26,7 @@ class SignInCode:
         key: the key it binds, or "" for signing in with a browser.
         label: how the machine of that key calls itself.
         next: the path to go to afterwards.
+        account_id: the account whose address ``email`` becomes, or None.
     """
 
     id_sha256: str
@@ -39,6 +40,7 @@ class SignInCode:
     created: float
     expires: float
     used: float | None
+    account_id: int | None = None
 
 
 def _code(row: Row[Any]) -> SignInCode:
@@ -56,9 +58,11 @@ def add_unmailed(connection: Connection, code: SignInCode) -> None:
 
 
 def count_mailed(connection: Connection, code: SignInCode, since: float) -> int:
-    """How many like this one were mailed to its address since then; codes that bind keys count apart, so
-    that somebody who asks for those cannot keep links from coming."""
-    kind = sign_in_codes.c.key != "" if code.key else sign_in_codes.c.key == ""
+    """How many like this one were mailed to its address since then; codes that bind keys or change addresses
+    count apart, so that somebody who asks for those cannot keep links from coming."""
+    binds = sign_in_codes.c.key != "" if code.key else sign_in_codes.c.key == ""
+    whose = sign_in_codes.c.account_id
+    kind = and_(binds, whose.is_(None) if code.account_id is None else whose.is_not(None))
     mailed = or_(sign_in_codes.c.used.is_(None), sign_in_codes.c.used != NEVER_MAILED)
     query = select(func.count()).select_from(sign_in_codes)
     query = query.where(sign_in_codes.c.email == code.email, sign_in_codes.c.created > since, kind, mailed)
@@ -70,6 +74,7 @@ def by_link(connection: Connection, link_sha256: str, now: float) -> SignInCode 
     row = connection.execute(
         select(sign_in_codes).where(
             sign_in_codes.c.link_sha256 == link_sha256,
+            sign_in_codes.c.account_id.is_(None),
             sign_in_codes.c.used.is_(None),
             sign_in_codes.c.expires > now,
         )
@@ -84,12 +89,17 @@ def redeem_link(connection: Connection, link_sha256: str, now: float) -> SignInC
 
 
 def redeem_code(
-    connection: Connection, id_sha256: str, code_sha256: str, key: str, now: float
+    connection: Connection,
+    id_sha256: str,
+    code_sha256: str,
+    key: str,
+    now: float,
+    account_id: int | None = None,
 ) -> SignInCode | None:
     """Use up a code, or one of its attempts when it is wrong.
 
     Args:
-        key: what the code must have been mailed for.
+        key, account_id: what the code must have been mailed for.
     """
     attempt = update(sign_in_codes).where(
         sign_in_codes.c.id_sha256 == id_sha256,
@@ -97,6 +107,7 @@ def redeem_code(
         sign_in_codes.c.expires > now,
         sign_in_codes.c.attempts < ATTEMPTS,
         sign_in_codes.c.key == key,
+        sign_in_codes.c.account_id.is_not_distinct_from(account_id),
     )
     # counted before it is compared: attempts at the same time cannot share one
     if not connection.execute(attempt.values(attempts=sign_in_codes.c.attempts + 1)).rowcount:

@@ -179,6 +179,12 @@ def page(
     return [Numbered(row.number, _submission(row)) for row in rows]
 
 
+def received_before(connection: Connection, count: int) -> float:
+    """When the submission came in before which ``count`` others came, Unix seconds; 0 if there is none."""
+    query = select(submissions.c.received).order_by(submissions.c.number.desc()).offset(count).limit(1)
+    return float(connection.execute(query).scalar() or 0.0)
+
+
 def of_content(connection: Connection, content_id: str) -> list[Submission]:
     """Whatever was submitted of one content, newest first, at most 50."""
     rows = connection.execute(
