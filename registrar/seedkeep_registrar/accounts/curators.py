@@ -1,8 +1,8 @@
 """Who may taint and lift at this moment, and how many of them have to agree.
 
 Curators are the keys that the settings name as curators or operators, and the accounts of these roles, by
-any of their keys or in a browser. All keys of one account are one person: nobody agrees with themselves. A key whose account is disabled
-or deleted counts no more, also one that the settings name.
+any of their keys or in a browser. All keys of one account are one person: nobody agrees with themselves. A
+key whose account is disabled or deleted counts no more, also one that the settings name.
 """
 
 from __future__ import annotations
