@@ -40,8 +40,8 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def db(tmp_path: Path, database_url: str) -> AsyncIterator[Database]:
-    async with opened(database_url or f"sqlite:///{tmp_path / 'x.sqlite'}") as database:
+async def db(tmp_path: Path, empty_database_url: str) -> AsyncIterator[Database]:
+    async with opened(empty_database_url or f"sqlite:///{tmp_path / 'x.sqlite'}") as database:
         yield database
 
 

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from seedkeep_registrar.migrations import config_for, upgrade
 
 
-def engine_of(tmp_path: Path, database_url: str) -> Engine:
-    return create_engine(database_url or f"sqlite:///{tmp_path / 'x.sqlite'}")
+def engine_of(tmp_path: Path, empty_database_url: str) -> Engine:
+    return create_engine(empty_database_url or f"sqlite:///{tmp_path / 'x.sqlite'}")
 
 
 def versions(engine: Engine) -> list[str]:
@@ -73,8 +73,10 @@ def fill(engine: Engine) -> dict[str, int]:
     return counts
 
 
-def test_every_version_goes_up_and_down_with_rows_in_every_table(tmp_path: Path, database_url: str) -> None:
-    engine = engine_of(tmp_path, database_url)
+def test_every_version_goes_up_and_down_with_rows_in_every_table(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    engine = engine_of(tmp_path, empty_database_url)
     steps = versions(engine)
     before: dict[str, int] = {}
     for version in steps:

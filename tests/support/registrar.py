@@ -6,19 +6,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web_app
+from sqlalchemy import create_engine
 
 from seedkeep.core import jcs
 from seedkeep.core.events import Event, sign_event
@@ -30,6 +34,7 @@ from seedkeep.core.record import Dataset, RecordBody
 from seedkeep.core.statements import Attestation
 from seedkeep.core.taints.body import TaintBody
 from seedkeep_registrar.context import Registrar
+from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.server import running
 from seedkeep_registrar.settings import Settings
 from tests.support import datasets
@@ -301,6 +306,25 @@ class RegistrarUnderTest:
         return Person(self.url, self.context.origin, self.session, key or new_key(), clock)
 
 
+@cache
+def _migrated() -> bytes:
+    """An SQLite database with the registrar's empty tables: making them takes longer than most tests."""
+    with tempfile.TemporaryDirectory(prefix="seedkeep-") as folder:
+        place = Path(folder) / "registrar.sqlite"
+        engine = create_engine(f"sqlite:///{place}")
+        upgrade(engine)
+        engine.dispose()
+        return place.read_bytes()
+
+
+def _lay_out(settings: Settings) -> None:
+    """Where SQLite is used for the first time, put the tables there."""
+    place = settings.data / "registrar.sqlite"
+    if settings.sqlalchemy_url == f"sqlite:///{place}" and not settings.data.exists():
+        settings.data.mkdir(mode=0o700, parents=True)
+        place.write_bytes(_migrated())
+
+
 @asynccontextmanager
 async def start_registrar(data: Path, **settings: Any) -> AsyncIterator[RegistrarUnderTest]:
     """Run a registrar in ``data`` with these settings; a second one on the same data must have ended."""
@@ -314,9 +338,11 @@ async def start_registrar(data: Path, **settings: Any) -> AsyncIterator[Registra
         "heartbeat_s": 2.0,
         "min_free_bytes": 0,
     }
+    whole = Settings(**{**given, **settings})
+    await asyncio.to_thread(_lay_out, whole)
     try:
         async with (
-            running(Settings(**{**given, **settings}), clock=clock) as context,
+            running(whole, clock=clock) as context,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
         ):
             # a public URL that was given may lead nowhere from here
@@ -339,7 +365,13 @@ async def registrar(tmp_path: Path) -> AsyncIterator[RegistrarUnderTest]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Empty for SQLite in the data folder; the URL of an empty PostgreSQL database the second time."""
+    """Empty for SQLite in the data folder, then the URL of a PostgreSQL database with our tables."""
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("migrated_postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The same without tables."""
     return "" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
 
 

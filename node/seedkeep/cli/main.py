@@ -1,44 +1,55 @@
 """The ``seedkeep`` command: puts the groups together.
 
-Other packages add commands through the entry-point group ``seedkeep.commands``; the registrar does.
+Other packages add commands through the entry-point group ``seedkeep.commands``; the registrar does. A
+command's module is loaded when that command is asked for: each takes a noticeable time.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import entry_points
 
 import click
 
 from seedkeep import __version__
-from seedkeep.cli.data import fetch, info, verify
-from seedkeep.cli.demo import demo
-from seedkeep.cli.key import key
-from seedkeep.cli.login import login, logout, whoami
-from seedkeep.cli.node import node
-from seedkeep.cli.record import edit, history, withdraw
 from seedkeep.cli.running import Commands
-from seedkeep.cli.share import share
-from seedkeep.cli.taint import taint
-from seedkeep.cli.whatis import whatis
 
 GROUP = "seedkeep.commands"
 
+#: where each built-in command is, under its own name
+_MODULES = {
+    "share": "share",
+    "fetch": "data",
+    "info": "data",
+    "verify": "data",
+    "whatis": "whatis",
+    "edit": "record",
+    "history": "record",
+    "withdraw": "record",
+    "node": "node",
+    "taint": "taint",
+    "key": "key",
+    "login": "login",
+    "logout": "login",
+    "whoami": "login",
+    "demo": "demo",
+}
+
 
 class _Everything(Commands):
-    """The built-in commands, and those of other packages when they are asked for."""
+    """The built-in commands, and those of other packages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names."""
-        return sorted({*super().list_commands(ctx), *(p.name for p in entry_points(group=GROUP))})
+        return sorted({*_MODULES, *(p.name for p in entry_points(group=GROUP))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One command; only then is its package loaded."""
-        found = super().get_command(ctx, cmd_name)
-        if found is None:
-            for point in entry_points(group=GROUP, name=cmd_name):
-                loaded = point.load()
-                return loaded if isinstance(loaded, click.Command) else None
-        return found
+        """One command."""
+        if cmd_name in _MODULES:
+            found = getattr(import_module(f"seedkeep.cli.{_MODULES[cmd_name]}"), cmd_name)
+        else:
+            found = next((point.load() for point in entry_points(group=GROUP, name=cmd_name)), None)
+        return found if isinstance(found, click.Command) else None
 
 
 @click.group(
@@ -52,26 +63,6 @@ def cli() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 tainted,
     5 verification failed, 130 interrupted.
     """
-
-
-for command in (
-    share,
-    fetch,
-    info,
-    verify,
-    whatis,
-    edit,
-    history,
-    withdraw,
-    node,
-    taint,
-    key,
-    login,
-    logout,
-    whoami,
-    demo,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -14,8 +15,27 @@ from seedkeep_registrar.interface.document import document_of
 from seedkeep_registrar.interface.operation import operation
 
 routes = web.RouteTableDef()
-DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("openapi", dict)
-_ENCODED: web.AppKey[bytes] = web.AppKey("openapi_json", bytes)
+
+
+class Document:
+    """The document of an application, made when it is first asked for: that takes a while."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """As a JSON object."""
+        url = self._app[REGISTRAR].public_url
+        return document_of(self._app, url, SHAPES, cookie_name(url))
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """As it is sent."""
+        return msgspec.json.encode(self.told)
+
+
+DOCUMENT: web.AppKey[Document] = web.AppKey("openapi", Document)
 
 
 @routes.get("/api/v1/openapi.json")
@@ -23,19 +43,13 @@ _ENCODED: web.AppKey[bytes] = web.AppKey("openapi_json", bytes)
 async def openapi(request: web.Request) -> web.Response:
     """The OpenAPI 3.1 document."""
     return web.Response(
-        body=request.app[_ENCODED],
+        body=request.app[DOCUMENT].encoded,
         content_type="application/json",
         headers={"Access-Control-Allow-Origin": "*"},
     )
 
 
-async def _make(app: web.Application) -> None:
-    url = app[REGISTRAR].public_url
-    app[DOCUMENT] = document_of(app, url, SHAPES, cookie_name(url))
-    app[_ENCODED] = msgspec.json.encode(app[DOCUMENT])
-
-
 def setup(app: web.Application) -> None:
-    """Add the route; the document is made when the application starts, with all routes there."""
+    """Add the route, and what makes the document."""
     app.add_routes(routes)
-    app.on_startup.append(_make)
+    app[DOCUMENT] = Document(app)

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from aiohttp import web
 from msgspec import Meta
 
 from seedkeep.core.errors import NotFound
-from seedkeep_registrar.api.openapi import DOCUMENT
+from seedkeep_registrar.api.openapi import DOCUMENT, Document
 from seedkeep_registrar.interface.operation import Content, operation
 from seedkeep_registrar.pages.render import show
 
 routes = web.RouteTableDef()
-_VIEW: web.AppKey[dict[str, Any]] = web.AppKey("interface_view", dict)
-_PARTS: web.AppKey[dict[str, Any]] = web.AppKey("interface_parts", dict)
 _WAYS = {"signature": "a signature by a key", "token": "a token", "session": "a browser's session"}
+
+
+class _Views:
+    """What the pages show, made when the first of them is asked for."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    @cached_property
+    def parts(self) -> dict[str, dict[str, Any]]:
+        return parts(self._document.told)
+
+    @cached_property
+    def whole(self) -> dict[str, Any]:
+        return _view(self._document.told, self.parts)
+
+
+_VIEWS: web.AppKey[_Views] = web.AppKey("interface_views", _Views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class Part:
 @operation("Read about this interface", tag="Discovery", answers={200: Content("text/html")})
 async def interface_page(request: web.Request) -> web.Response:
     """This document as a page, with a page for each operation and shape."""
-    return show(request, "interface.html", **request.app[_VIEW])
+    return show(request, "interface.html", **request.app[_VIEWS].whole)
 
 
 @routes.get("/api/v1/docs/{name}")
@@ -45,7 +62,7 @@ async def interface_page(request: web.Request) -> web.Response:
 )
 async def interface_part_page(request: web.Request) -> web.Response:
     """One part of this document as a page."""
-    part = request.app[_PARTS].get(request.match_info["name"])
+    part = request.app[_VIEWS].parts.get(request.match_info["name"])
     if part is None:
         raise NotFound("there is no such operation or shape", hint="Look at /api/v1/docs.")
     return show(request, "interface_part.html", part=part)
@@ -182,14 +199,7 @@ def _view(document: Mapping[str, Any], every: Mapping[str, dict[str, Any]]) -> d
     }
 
 
-async def _make(app: web.Application) -> None:
-    document = app[DOCUMENT]
-    every = parts(document)
-    app[_PARTS] = every
-    app[_VIEW] = _view(document, every)
-
-
 def setup(app: web.Application) -> None:
-    """Add the pages; they are made when the application starts, after the document."""
+    """Add the pages; the document has to be set up before."""
     app.add_routes(routes)
-    app.on_startup.append(_make)
+    app[_VIEWS] = _Views(app[DOCUMENT])

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 
 from seedkeep.core.errors import NotFound, Refused, UsageError
 from seedkeep.core.web_seed import ObjectPlace, url_below
 from seedkeep_registrar.web_seeds.proxy import Proxied, TokenRefused, open_range
-from seedkeep_registrar.web_seeds.s3 import S3Signer
 from seedkeep_registrar.web_seeds.storage import Storage
 from seedkeep_registrar.web_seeds.swift import SwiftReader
+
+if TYPE_CHECKING:
+    from seedkeep_registrar.web_seeds.s3 import S3Signer
+
+
+def _s3_signer(storage: Storage) -> S3Signer:
+    # boto3 takes long to load, and most registrars have no S3 storage
+    from seedkeep_registrar.web_seeds.s3 import S3Signer
+
+    return S3Signer(storage)
 
 
 class Redirector:
@@ -39,7 +48,7 @@ class Redirector:
         # the most special place first
         self._storages = sorted(storages, key=lambda s: len(s.place.prefix), reverse=True)
         self._session: aiohttp.ClientSession | None = None
-        self._s3 = {s.name: S3Signer(s) for s in storages if s.kind == "s3"}
+        self._s3 = {s.name: _s3_signer(s) for s in storages if s.kind == "s3"}
         self._swift = {s.name: SwiftReader(s, self._http, clock) for s in storages if s.kind == "swift"}
 
     def _http(self) -> aiohttp.ClientSession:
