@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from seedkeep.core import identifiers
 from seedkeep.core.errors import (
+    Conflict,
     Error,
     InvalidInput,
     NotFound,
@@ -221,6 +222,11 @@ class Resolver:
                 if name.kind in (Kind.ARK, Kind.RID):
                     raise
                 gone = gone or error  # another record may offer it still
+                continue
+            except Conflict as error:  # several datasets claim the name: nobody is to guess which
+                if url in chosen:
+                    raise
+                failures.append(error)
                 continue
             except Error as error:
                 if url in chosen or not isinstance(error, VerificationFailed):

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from seedkeep.core.errors import (
+    Conflict,
     HostileMetainfo,
     InvalidInput,
     NotFound,
@@ -22,6 +23,7 @@ from seedkeep.core.errors import (
     VerificationFailed,
 )
 from seedkeep.core.identifiers import Kind
+from seedkeep.core.metadata import Metadata
 from seedkeep.core.metainfo import magnet_v2, torrent_v2
 from seedkeep.registrar_http import TaintedRecord
 from seedkeep.resolve import MAX_TORRENT_BYTES, parse_name
@@ -177,6 +179,23 @@ async def test_several_records_of_one_content_are_fine(desk: Desk, registrar: Re
     found = await desk.resolver(registrar.url).resolve(what.dataset().content_id)
     assert found.record is not None
     assert found.record.rid in rids
+
+
+async def test_a_doi_that_several_datasets_claim_is_not_guessed(
+    desk: Desk, registrar: RegistrarUnderTest
+) -> None:
+    doi = Metadata(dois=("10.5281/zenodo.7",))
+    one, two = [await registrar.person().register(shareable(n), metadata=doi) for n in ("one", "two")]
+    await desk.resolver(registrar.url).resolve(one["ark"])  # remembering one is no reason to take it
+    with pytest.raises(Conflict) as told:
+        await desk.resolver(registrar.url).resolve("doi:10.5281/zenodo.7")
+    assert one["ark"] in told.value.hint
+    assert two["ark"] in told.value.hint
+    path = f"/api/v1/records/{two['rid']}/names"
+    assert (await registrar.curator.post(path, {"name": "doi:10.5281/zenodo.7"})).status == 200
+    found = await desk.resolver(registrar.url).resolve("doi:10.5281/zenodo.7")
+    assert found.record is not None
+    assert found.record.rid == two["rid"]
 
 
 async def test_a_tainted_record_does_not_hide_another_one_of_the_same_bytes(

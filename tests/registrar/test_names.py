@@ -57,6 +57,41 @@ async def test_a_dataset_is_found_by_every_form_of_its_name(any_registrar: Regis
         assert [(m["rid"], m["path"]) for m in answer.json["matches"]] == [(rid, "")], name
 
 
+async def test_no_record_takes_over_a_doi_by_claiming_it(any_registrar: RegistrarUnderTest) -> None:
+    doi, old_doi = Metadata(dois=("10.5281/zenodo.7",)), Metadata(dois=("10.5281/zenodo.8",))
+    eve, ann = any_registrar.person(), any_registrar.person()
+    squatter = await eve.register(shareable("squatter"), metadata=old_doi)
+    one = await ann.register(shareable("one"), metadata=doi)
+    two = await ann.register(shareable("two"), metadata=doi, supersedes=one["rid"])
+    # versions of one dataset may share it
+    assert [m["rid"] for m in (await ask(any_registrar, "doi:10.5281/zenodo.7")).json["matches"]] == [
+        one["rid"],
+        two["rid"],
+    ]
+    path = f"/api/v1/records/{squatter['rid']}/metadata"
+    both = b'{"metadata":{"dois":["10.5281/zenodo.7","10.5281/zenodo.8"]},"note":""}'
+    assert (await eve.send("PATCH", path, both)).status == 200
+    contested = await ask(any_registrar, "https://doi.org/10.5281/ZENODO.7")
+    assert (contested.status, contested.json["code"]) == (409, "conflict")
+    assert {m["rid"] for m in contested.json["matches"]} == {d["rid"] for d in (squatter, one, two)}
+    assert one["ark"] in contested.json["hint"]
+
+    message = {"name": "doi:10.5281/zenodo.7"}
+    for person, document, status in (
+        (eve, squatter, 403),
+        (any_registrar.curator, await ann.register(shareable("other")), 404),
+        (any_registrar.curator, squatter, 200),
+        (any_registrar.curator, one, 200),
+    ):
+        answer = await person.post(f"/api/v1/records/{document['rid']}/names", message)
+        assert answer.status == status, answer
+    found = await ask(any_registrar, "doi:10.5281/zenodo.7")
+    assert [m["rid"] for m in found.json["matches"]] == [one["rid"]]
+    # a tainted record's name does not fall to who else claims it
+    await any_registrar.curator.taint(f"record:{one['rid']}")
+    assert (await ask(any_registrar, "doi:10.5281/zenodo.7")).status == 451
+
+
 async def test_a_file_is_found_by_every_digest_of_it(any_registrar: RegistrarUnderTest) -> None:
     what = shareable()
     rids = [(await any_registrar.person().register(what))["rid"] for _ in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-from seedkeep_registrar.api.shapes import Event, Statement
+from seedkeep_registrar.api.shapes import Event, Match, Statement
 from seedkeep_registrar.interface.fields import Ark, Count, Hex64
 from seedkeep_registrar.interface.problem import Problem, Taint
 
@@ -17,13 +17,15 @@ class LatestVersion(TypedDict):
 
 
 class ConflictProblem(Problem):
-    """What was to be changed is not as its sender thought; of a record: how it is now."""
+    """What was to be changed is not as its sender thought; of a record: how it is now. Or several records
+    claim a name: those."""
 
     rid: NotRequired[Hex64]
     seq: NotRequired[Count]
     head: NotRequired[Hex64]
     event: NotRequired[Event]
     latest: NotRequired[LatestVersion]
+    matches: NotRequired[list[Match]]
 
 
 class WithdrawnProblem(Problem, Statement):

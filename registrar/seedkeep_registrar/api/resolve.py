@@ -14,15 +14,19 @@ from seedkeep.core.errors import InvalidInput, NotFound, UsageError
 from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, parse
 from seedkeep.core.near_names import typed_ark
 from seedkeep_registrar import documents
+from seedkeep_registrar.api.shapes import Match
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.interface.fields import Ark, Hex64
 from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
+from seedkeep_registrar.problems import ClaimedBySeveral
 from seedkeep_registrar.store import aliases, files, records, taints
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
 from seedkeep_registrar.suggestions import unknown_name
 
 routes = web.RouteTableDef()
+#: names that records claim for themselves
+CLAIMED = frozenset({Kind.DOI, Kind.MINID})
+_TOLD = 5
 
 
 class ResolveQuery(Query):
@@ -38,16 +42,6 @@ class ResolveQuery(Query):
     ] = ""
 
 
-class Match(TypedDict):
-    """A record that a name may mean; `path` is that of a file in it, or empty."""
-
-    rid: Hex64
-    ark: Ark
-    content_id: Hex64
-    name: str
-    path: str
-
-
 class Matches(TypedDict):
     """What a name may mean; at least one."""
 
@@ -56,9 +50,15 @@ class Matches(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """
+    Args:
+        claimed: the record only says of itself that it has this name.
+    """
+
     record: Record
     path: str
     taints: tuple[Taint, ...]
+    claimed: bool
 
 
 def _by_digest(connection: Connection, digest: str, value: str) -> list[tuple[Record, str]]:
@@ -88,7 +88,7 @@ def by_name(connection: Connection, name: Identifier, *, bare: bool) -> list[tup
         found = records.by_content_id(connection, name.value)
     elif name.kind is Kind.INFOHASH_V1:
         found = records.by_infohash_v1(connection, name.value)
-    elif name.kind in (Kind.DOI, Kind.MINID):
+    elif name.kind in CLAIMED:
         found = aliases.find(connection, name.kind.value, name.value)
     else:
         look_up = records.by_ark if name.kind is Kind.ARK else records.by_rid
@@ -111,7 +111,7 @@ def _with_path(connection: Connection, found: list[Record], path: str) -> list[t
 
 def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_Found]:
     return [
-        _Found(record, path, tuple(taints.standing_on_record(connection, record.rid)))
+        _Found(record, path, tuple(taints.standing_on_record(connection, record.rid)), name.kind in CLAIMED)
         for record, path in by_name(connection, name, bare=bare)
     ]
 
@@ -121,13 +121,24 @@ def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_F
     "Find what a name means",
     tag="Records",
     answers={200: Matches},
-    problems=(404, 410, 451),
+    problems=(404, 409, 410, 451),
     query=ResolveQuery,
     links={"record": Link("get_record", {"rid": "$response.body#/matches/0/rid"})},
 )
 async def resolve(request: web.Request) -> web.Response:
-    """What a name may mean: 404 when nothing, 451 or 410 when only what is tainted or withdrawn."""
-    matches = await matches_of(request.app[REGISTRAR], query_of(request, ResolveQuery).id)
+    """What a name may mean: 404 when nothing, 451 or 410 when only what is tainted or withdrawn; 409 with
+    `matches` when datasets that are no versions of each other claim a DOI, and no curator has confirmed
+    one."""
+    registrar, text = request.app[REGISTRAR], query_of(request, ResolveQuery).id
+    found = await _offered(registrar, text)
+    matches = [match_document(f.record, f.path) for f in found]
+    if any(f.claimed for f in found) and len({f.record.series for f in found}) > 1:
+        arks = [match["ark"] for match in matches]
+        raise ClaimedBySeveral(
+            f"{len(arks)} records claim {text[:200]}, and nobody has confirmed whose it is",
+            hint=f"Look at them, then name one: {', '.join(arks[:_TOLD])}",
+            members={"matches": matches},
+        )
     return web.json_response({"matches": matches})
 
 
@@ -156,6 +167,10 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
         WithdrawnRecord: all that has it and is not tainted is withdrawn.
         TaintedRecord: all that has it is tainted.
     """
+    return [match_document(f.record, f.path) for f in await _offered(registrar, text)]
+
+
+async def _offered(registrar: Registrar, text: str) -> list[_Found]:
     text = text.strip()
     if not text:
         raise InvalidInput("say what to resolve: ?id=NAME")
@@ -177,7 +192,7 @@ async def matches_of(registrar: Registrar, text: str) -> list[dict[str, str]]:
     offered = [f for f in clean if not f.record.withdrawn]
     if not offered:
         raise await documents.gone(registrar, clean[0].record)
-    return [match_document(f.record, f.path) for f in offered]
+    return offered
 
 
 def match_document(record: Record, path: str) -> dict[str, str]:

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from seedkeep.core.errors import NotFound, UsageError
+from seedkeep.core.identifiers import parse
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.api.nodes import node_documents
-from seedkeep_registrar.api.resolve import matches_of
+from seedkeep_registrar.api.resolve import CLAIMED, matches_of
 from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import short_document
@@ -73,7 +74,8 @@ async def _find(request: web.Request) -> web.Response:
     pages = [{**m, "landing_page": f"{registrar.public_url}/{m['ark']}"} for m in matches]
     if len(pages) == 1:
         return web.Response(status=303, headers={"Location": pages[0]["landing_page"]})
-    return show(request, "matches.html", asked=asked, matches=pages[:_MATCHES_SHOWN])
+    claimed = parse(asked).kind in CLAIMED
+    return show(request, "matches.html", asked=asked, claimed=claimed, matches=pages[:_MATCHES_SHOWN])
 
 
 @routes.get("/nodes")

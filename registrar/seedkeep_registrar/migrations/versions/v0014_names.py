@@ -30,10 +30,23 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["rid"], ["records.rid"], name=op.f("fk_private_seeds_rid_records")),
         sa.PrimaryKeyConstraint("rid", "web_seed", name=op.f("pk_private_seeds")),
     )
+    op.create_table(
+        "confirmed_names",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("rid", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["rid"], ["records.rid"], name=op.f("fk_confirmed_names_rid_records")),
+        sa.PrimaryKeyConstraint("kind", "value", name=op.f("pk_confirmed_names")),
+    )
+    op.create_index(op.f("ix_confirmed_names_rid"), "confirmed_names", ["rid"], unique=False)
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_index(op.f("ix_confirmed_names_rid"), table_name="confirmed_names")
+    op.drop_table("confirmed_names")
     op.drop_table("private_seeds")
     op.drop_index(op.f("ix_uploads_at"), table_name="uploads")
     op.drop_index(op.f("ix_uploads_sender"), table_name="uploads")
