@@ -32,6 +32,7 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
         ) from error
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443

@@ -59,9 +59,7 @@ class Event:
 
     def unsigned(self) -> bytes:
         """The bytes that are hashed and signed: domain prefix, then JCS without ``sig``."""
-        fields = asdict(self)
-        del fields["sig"]
-        return DOMAIN + jcs.dumps(fields)
+        return DOMAIN + jcs.dumps({name: getattr(self, name) for name in _FIELDS if name != "sig"})
 
     def hash(self) -> str:
         """SHA-256 of :meth:`unsigned`, lower-case hex."""
@@ -69,7 +67,7 @@ class Event:
 
     def leaf(self) -> bytes:
         """The JCS form with ``sig``, as it stands in the log."""
-        return jcs.dumps(asdict(self))
+        return jcs.dumps({name: getattr(self, name) for name in _FIELDS})
 
     @property
     def record_id(self) -> str:
@@ -127,6 +125,9 @@ class Event:
         """
         if hashlib.sha256(body).hexdigest() != self.body_sha256:
             raise VerificationFailed("the body of an event does not have the digest the event names")
+
+
+_FIELDS = Event.__slots__
 
 
 def sign_event(

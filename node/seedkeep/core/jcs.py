@@ -15,6 +15,23 @@ import rfc8785
 from seedkeep.core.errors import InvalidInput
 
 MAX_DEPTH = 32
+_LARGEST_INT = 2**53 - 1
+_PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether Python's encoder, many times as fast, writes just what RFC 8785 wants.
+
+    It does without floats, and where the order of keys by code points is that by UTF-16 code units.
+    """
+    kind = type(value)
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _is_plain(inner) for k, inner in value.items())
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, value))
+    if kind is int:
+        return bool(-_LARGEST_INT <= value <= _LARGEST_INT)
+    return kind in (str, bool, type(None))
 
 
 def dumps(value: Any) -> bytes:
@@ -24,7 +41,7 @@ def dumps(value: Any) -> bytes:
         InvalidInput: a value JSON or I-JSON has no place for (NaN, lone surrogates, integers ≥ 2^53).
     """
     try:
-        return rfc8785.dumps(value)
+        return _PLAIN.encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidInput(f"this value has no canonical JSON form: {error}") from error
 

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -40,6 +40,7 @@ class PublicKey:
         return _PREFIX + base64.urlsafe_b64encode(self.raw).rstrip(b"=").decode()
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> PublicKey:
         """Read ``ed25519:<43 base64url characters>``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -22,6 +23,7 @@ ENTERED: web.RequestKey[Account] = web.RequestKey("entered", Account)
 SEEN_EVERY_S = 300.0
 
 
+@cache
 def cookie_name(public_url: str) -> str:
     """The cookie's name: with the strictest prefix that browsers take for this URL (RFC 6265bis, 4.1.3).
 

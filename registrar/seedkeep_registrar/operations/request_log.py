@@ -51,20 +51,21 @@ async def request_log(request: web.Request, handler: Handler) -> web.StreamRespo
             answer.headers[HEADER] = current()
         return answer
     finally:
-        _LOG.info(
-            "%s %s %d",
-            request.method,
-            request.path[:_MAX_PATH],
-            status,
-            extra={
-                "method": request.method,
-                "path": request.path[:_MAX_PATH],
-                "status": status,
-                "seconds": round(time.monotonic() - started, 4),
-                "bytes": sent,
-                "client": str(address_of(request, trusted)),
-            },
-        )
+        if _LOG.isEnabledFor(logging.INFO):
+            _LOG.info(
+                "%s %s %d",
+                request.method,
+                request.path[:_MAX_PATH],
+                status,
+                extra={
+                    "method": request.method,
+                    "path": request.path[:_MAX_PATH],
+                    "status": status,
+                    "seconds": round(time.monotonic() - started, 4),
+                    "bytes": sent,
+                    "client": str(address_of(request, trusted)),
+                },
+            )
         _CURRENT.reset(token)
 
 
