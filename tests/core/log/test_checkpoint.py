@@ -95,7 +95,7 @@ def test_a_text_that_utf8_cannot_carry_is_no_note() -> None:
 def test_cosigners_are_found_each_once_with_their_newest_time() -> None:
     lines = [cosign(CHECKPOINT.text, "w1.example", KEY, time) for time in (5, 9, 7)]
     note = NOTE + "".join(lines) + cosign(CHECKPOINT.text, "w2.example", OTHER, 3)
-    assert cosignatures(note, [WITNESS]) == [Cosignature("w1.example", 9)]
+    assert cosignatures(note, [WITNESS]) == [Cosignature(WITNESS, 9)]
     assert {c.name for c in cosignatures(note, [SECOND, WITNESS])} == {"w1.example", "w2.example"}
     assert cosignatures(NOTE, [WITNESS, SECOND]) == []
 
@@ -107,7 +107,7 @@ def test_one_key_signs_as_log_and_as_witness_and_neither_passes_for_the_other() 
     text, line = CHECKPOINT.text, cosign(CHECKPOINT.text, "log.example", KEY, 5)
     with pytest.raises(VerificationFailed):
         Checkpoint.open(f"{text}\n{line}", LOG)
-    assert cosignatures(f"{text}\n{line}", [same]) == [Cosignature("log.example", 5)]
+    assert cosignatures(f"{text}\n{line}", [same]) == [Cosignature(same, 5)]
 
 
 def test_a_cosignature_for_another_checkpoint_or_time_is_refused() -> None:

@@ -21,8 +21,13 @@ _SIGNATURE_BYTES = 64
 class Cosignature:
     """Who cosigned, and when (Unix seconds)."""
 
-    name: str
+    cosigner: Cosigner
     time: int
+
+    @property
+    def name(self) -> str:
+        """The cosigner's."""
+        return self.cosigner.name
 
 
 def _message(text: str, time: int) -> bytes:
@@ -55,7 +60,7 @@ def _check(text: str, signature: Signature, cosigner: Cosigner) -> Cosignature:
         cosigner.key.verify(signature.payload[8:], _message(text, time))
     except VerificationFailed as error:
         raise VerificationFailed(f"a checkpoint carries a bad cosignature of {cosigner.name}") from error
-    return Cosignature(cosigner.name, time)
+    return Cosignature(cosigner, time)
 
 
 def _good_ones(note: Note, cosigners: Iterable[Cosigner]) -> dict[Cosigner, tuple[Signature, Cosignature]]:

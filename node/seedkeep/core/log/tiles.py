@@ -226,12 +226,10 @@ def _ranges_of_inclusion(index: int, size: int) -> list[tuple[int, int]]:
     return ranges[::-1]
 
 
-def _ranges_of_consistency(old: int, new: int) -> list[tuple[int, int]]:
-    """The same for a consistency proof (RFC 6962, 2.1.2)."""
-    if not 0 <= old <= new <= MAX_SIZE:
+def _ranges_of_prefix(old: int, new: int) -> list[tuple[int, int]]:
+    """The same for a consistency proof with its first hash (RFC 6962, 2.1.2), for 0 < old < new."""
+    if not 0 < old < new <= MAX_SIZE:
         raise InvalidInput(f"a log of {old} entries cannot grow to {new}")
-    if old in (0, new):
-        return []
     ranges, low, high = [], 0, new
     while high != old:
         middle = low + (1 << (high - low - 1).bit_length() - 1)
@@ -241,9 +239,15 @@ def _ranges_of_consistency(old: int, new: int) -> list[tuple[int, int]]:
         else:
             ranges.append((low, middle))
             low = middle
-    if low:
-        ranges.append((low, high))
+    ranges.append((low, high))
     return ranges[::-1]
+
+
+def _ranges_of_consistency(old: int, new: int) -> list[tuple[int, int]]:
+    if old in (0, new) and 0 <= new <= MAX_SIZE:
+        return []
+    ranges = _ranges_of_prefix(old, new)
+    return ranges if ranges[0][0] else ranges[1:]
 
 
 def _tiles_of(ranges: Iterable[tuple[int, int]], size: int) -> list[Tile]:
@@ -291,3 +295,17 @@ def consistency_proof(tiles: TileReader, old: int, new: int) -> list[bytes]:
         InvalidInput: the sizes are in the wrong order, or a tile is cut short.
     """
     return _proof(tiles, _ranges_of_consistency(old, new), new)
+
+
+def tiles_of_prefix(old: int, new: int) -> list[Tile]:
+    """The tiles that :func:`prefix_path` reads."""
+    return _tiles_of(_ranges_of_prefix(old, new), new)
+
+
+def prefix_path(tiles: TileReader, old: int, new: int) -> list[bytes]:
+    """The consistency proof with its first hash, for :func:`~seedkeep.core.log.tree.roots_of_path`.
+
+    Raises:
+        InvalidInput: not 0 < old < new, or a tile is cut short.
+    """
+    return _proof(tiles, _ranges_of_prefix(old, new), new)

@@ -125,6 +125,24 @@ def verify_consistency(
             raise VerificationFailed(f"two logs of {new_size} entries have different roots")
         return
     path = list(proof) if old_size.bit_count() > 1 else [old_root, *proof]
+    old, new = roots_of_path(old_size, new_size, path)
+    if old != old_root or new != new_root:
+        raise VerificationFailed(f"{what} does not hold: what was there before has been changed")
+
+
+def roots_of_path(old_size: int, new_size: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Both roots that a consistency proof leads to.
+
+    Args:
+        old_size, new_size: 0 < old < new.
+        path: the proof; here its first hash is never left out, as RFC 6962 does when the old size is a power
+            of two. Whoever finds ``new`` to be a signed root knows that ``old`` is the root of what that tree
+            begins with.
+
+    Raises:
+        VerificationFailed: its length does not fit.
+    """
+    what = f"the proof that a log of {old_size} grew to {new_size}"
     if not path:
         raise VerificationFailed(f"{what} is too short")
     at, last = old_size - 1, new_size - 1
@@ -143,5 +161,4 @@ def verify_consistency(
         at, last = at >> 1, last >> 1
     if last != 0:
         raise VerificationFailed(f"{what} is too short")
-    if old != old_root or new != new_root:
-        raise VerificationFailed(f"{what} does not hold: what was there before has been changed")
+    return old, new
