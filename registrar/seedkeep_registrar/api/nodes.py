@@ -22,7 +22,7 @@ from seedkeep_registrar.interface.operation import SIGNED, Body, Query, operatio
 from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
 from seedkeep_registrar.replication import heartbeats
 from seedkeep_registrar.replication.leases import Reported
-from seedkeep_registrar.store import audits, claims, nodes
+from seedkeep_registrar.store import audits, nodes, totals
 from seedkeep_registrar.store.nodes import Node
 
 routes = web.RouteTableDef()
@@ -265,7 +265,7 @@ class _Listed:
 
 def _list(connection: Connection, last: tuple[float, str], limit: int | None) -> _Listed:
     found = nodes.after(connection, last, limit)
-    return _Listed(found, claims.complete_counts(connection), audits.tallies(connection))
+    return _Listed(found, totals.complete_of_nodes(connection), audits.tallies(connection))
 
 
 @routes.get("/api/v1/nodes")

@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from seedkeep.core.errors import Refused
 from seedkeep_registrar.client_address import address_of, comes_by_stranger, parse_networks
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.store import figures
-from seedkeep_registrar.store.tables import claims, log
+from seedkeep_registrar.store import figures, totals
+from seedkeep_registrar.store.tables import log
 
 _FRESH_S = 5.0
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -94,7 +94,7 @@ def _held(connection: Connection, seen_since: float) -> dict[str, float]:
         "dataset_bytes": found.bytes,
         "copies_complete": found.copies,
         "nodes_online": found.nodes,
-        "claims": connection.execute(select(func.count()).select_from(claims)).scalar_one(),
+        "claims": totals.claims(connection),
     }
 
 

@@ -17,10 +17,10 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.operations.health import ready
 from seedkeep_registrar.pages.forms import signed_in
 from seedkeep_registrar.pages.render import show
-from seedkeep_registrar.store import figures, journal
+from seedkeep_registrar.store import figures, journal, totals
 from seedkeep_registrar.store.accounts_tables import accounts
 from seedkeep_registrar.store.curation_tables import mails, submissions
-from seedkeep_registrar.store.tables import audits, datasets, log, nodes, taints
+from seedkeep_registrar.store.tables import audits, log, nodes, taints
 
 routes = web.RouteTableDef()
 _PER_PAGE = 50
@@ -58,13 +58,14 @@ def _counted(connection: Connection, registrar: Registrar) -> dict[str, Any]:
         .where(audits.c.created >= now - _DAY, audits.c.state == "done")
         .group_by(audits.c.outcome)
     )
+    held = totals.read(connection)
     state = connection.execute(select(log.c.size, log.c.taint_version)).one()
     return {
         "figures": figures.read(connection, since),
         "events": state.size,
         "taint_version": state.taint_version,
-        "short": count(datasets, datasets.c.servable, datasets.c.missing > 0),
-        "unheld": count(datasets, datasets.c.servable, datasets.c.complete == 0),
+        "short": held.lacking,
+        "unheld": held.without,
         "waiting": count(submissions, submissions.c.state == "waiting"),
         "unsent": count(mails, mails.c.state == "waiting"),
         "failed_mails": count(mails, mails.c.state == "failed"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from seedkeep.core.placement import Candidate, Need, offers
@@ -13,8 +15,8 @@ from seedkeep_registrar.store.nodes import Node
 
 #: a node names a collection like this among its subjects
 FOLLOWED = "collection:"
-#: datasets looked at for one answer, neediest first
-LOOKED_AT = 500
+#: datasets looked at for one answer, neediest first; more of them when the first do not suit the node
+LOOKED_AT = (200, 2000)
 #: offers in one answer
 AT_ONCE = 10
 
@@ -24,17 +26,41 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
     if node.state != "active":
         return []
     subjects, followed = _followed(connection, node)
-    needy = {d.content_id: d for d in datasets.needy(connection, limit=LOOKED_AT)}
-    collected = {}
+    candidate = Candidate(
+        node=node.node,
+        operator=node.operator,
+        pledge=node.pledge,
+        free=max(0, node.pledge - node.used - node.reserved),
+        subjects=subjects,
+        held_of=claims.held_by_publisher(connection, node.node),
+    )
+    on_collections: dict[str, Dataset] = {}
+    collected: dict[str, str] = {}
     for collection in followed:
-        for d in datasets.needy(connection, limit=LOOKED_AT, collection=collection.id):
-            needy[d.content_id] = d
+        for d in datasets.needy_on(connection, collection.id, limit=LOOKED_AT[-1]):
+            on_collections[d.content_id] = d
             collected[d.content_id] = FOLLOWED + collection.slug
-    if not needy:
-        return []
-    own = set(claims.content_ids_of(connection, node.node))
+    for most in LOOKED_AT:
+        neediest = datasets.needy(connection, limit=most, free=candidate.free)
+        needy = {d.content_id: d for d in neediest} | on_collections
+        needs = _needs(connection, node, needy, collected)
+        chosen = offers(needs, candidate, limit=AT_ONCE, publisher_share=settings.publisher_share)
+        if len(chosen) == AT_ONCE or len(neediest) < most:
+            break
+    found = []
+    for need in chosen:
+        if servable := records.servable(connection, need.content_id):
+            found.append((needy[need.content_id], servable[0].rid))
+    return found
+
+
+def _needs(
+    connection: Connection, node: Node, needy: Mapping[str, Dataset], collected: Mapping[str, str]
+) -> list[Need]:
+    """What placement is to know of these datasets, without those on which the node has a claim."""
+    own = claims.claimed_among(connection, node.node, needy)
     holders = claims.holders_of(connection, needy)
-    needs = [
+    return [
         Need(
             content_id=d.content_id,
             bytes=d.bytes,
@@ -48,20 +74,6 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
         for d in needy.values()
         if d.content_id not in own
     ]
-    candidate = Candidate(
-        node=node.node,
-        operator=node.operator,
-        pledge=node.pledge,
-        free=max(0, node.pledge - node.used - node.reserved),
-        subjects=subjects,
-        held_of=claims.held_by_publisher(connection, node.node),
-    )
-    chosen = offers(needs, candidate, limit=AT_ONCE, publisher_share=settings.publisher_share)
-    found = []
-    for need in chosen:
-        if servable := records.servable(connection, need.content_id):
-            found.append((needy[need.content_id], servable[0].rid))
-    return found
 
 
 def _followed(connection: Connection, node: Node) -> tuple[tuple[str, ...], list[Collection]]:

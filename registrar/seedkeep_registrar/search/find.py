@@ -21,7 +21,7 @@ from seedkeep_registrar.search.document import Facet
 from seedkeep_registrar.search.index import among, code_of, engine_of, facet_of
 from seedkeep_registrar.search.terms import Terms
 from seedkeep_registrar.search.words import parse
-from seedkeep_registrar.store import records
+from seedkeep_registrar.store import records, totals
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.search_tables import search_documents, search_values
 from seedkeep_registrar.store.tables import datasets
@@ -129,10 +129,11 @@ def find(connection: Connection, asked: Asked) -> Found:
 
 
 def count_copies(connection: Connection) -> dict[str, int]:
-    """How many of all datasets have how many complete copies; slow with very many."""
-    rows = connection.execute(select(_classes, func.count()).where(datasets.c.servable).group_by(_classes))
-    counted = {COPIES[number]: int(count) for number, count in rows}
-    return {name: counted[name] for name in COPIES if name in counted}
+    """How many of all datasets have how many complete copies."""
+    counted: Counter[str] = Counter()
+    for complete, count in totals.by_copies(connection).items():
+        counted[COPIES[min(complete, 3)]] += count
+    return {name: counted[name] for name in COPIES if counted[name]}
 
 
 def _copies(filters: Mapping[str, Sequence[str]]) -> tuple[int, ...]:

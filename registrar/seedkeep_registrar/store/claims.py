@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from seedkeep.core.placement import Holder
 from seedkeep_registrar.store import datasets as dataset_store
+from seedkeep_registrar.store import totals
 from seedkeep_registrar.store.tables import claims, datasets, nodes
 
 DOWNLOADING = "downloading"
@@ -86,6 +87,14 @@ def content_ids_of(connection: Connection, node: str) -> list[str]:
     return list(connection.execute(select(claims.c.content_id).where(claims.c.node == node)).scalars())
 
 
+def claimed_among(connection: Connection, node: str, content_ids: Iterable[str]) -> set[str]:
+    """Those of these content ids on which a node has claims, failed ones included."""
+    query = select(claims.c.content_id).where(
+        claims.c.content_id.in_(list(content_ids)), claims.c.node == node
+    )
+    return set(connection.execute(query).scalars())
+
+
 def copies(connection: Connection, content_id: str) -> list[Copy]:
     """All claims on a dataset with their nodes, oldest first, failed ones left out."""
     rows = connection.execute(
@@ -139,15 +148,18 @@ def put(connection: Connection, claim: Claim) -> None:
     """Insert or replace a claim, and recount."""
     remove(connection, claim.content_id, claim.node)
     connection.execute(insert(claims).values({name: getattr(claim, name) for name in Claim.__slots__}))
+    totals.claims_changed(connection, claim.node, claims=1, complete=int(claim.state == COMPLETE))
     recount(connection, claim.content_id)
 
 
 def change(connection: Connection, content_id: str, node: str, values: dict[str, Any]) -> None:
     """Update columns of one claim, and recount if its state is among them."""
-    connection.execute(
-        update(claims).where(claims.c.content_id == content_id, claims.c.node == node).values(values)
-    )
-    if "state" in values:
+    which = (claims.c.content_id == content_id, claims.c.node == node)
+    was = connection.execute(select(claims.c.state).where(*which)).scalar_one_or_none()
+    connection.execute(update(claims).where(*which).values(values))
+    if "state" in values and was is not None:
+        more = int(values["state"] == COMPLETE) - int(was == COMPLETE)
+        totals.claims_changed(connection, node, claims=0, complete=more)
         recount(connection, content_id)
 
 
@@ -168,18 +180,22 @@ def set_bytes(connection: Connection, node: str, have: Sequence[tuple[str, int]]
 
 def remove(connection: Connection, content_id: str, node: str) -> bool:
     """Delete a claim and recount; True when it was there."""
-    done = connection.execute(delete(claims).where(claims.c.content_id == content_id, claims.c.node == node))
-    if done.rowcount:
+    one = delete(claims).where(claims.c.content_id == content_id, claims.c.node == node)
+    was = connection.execute(one.returning(claims.c.state)).scalar_one_or_none()
+    if was is not None:
+        totals.claims_changed(connection, node, claims=-1, complete=-int(was == COMPLETE))
         recount(connection, content_id)
-    return bool(done.rowcount)
+    return was is not None
 
 
 def remove_all(connection: Connection, content_id: str) -> list[str]:
     """Delete every claim on a dataset; the nodes that had one."""
-    had = list(connection.execute(select(claims.c.node).where(claims.c.content_id == content_id)).scalars())
-    connection.execute(delete(claims).where(claims.c.content_id == content_id))
+    every = delete(claims).where(claims.c.content_id == content_id)
+    had = connection.execute(every.returning(claims.c.node, claims.c.state)).all()
+    for node, state in had:
+        totals.claims_changed(connection, node, claims=-1, complete=-int(state == COMPLETE))
     recount(connection, content_id)
-    return had
+    return [node for node, _ in had]
 
 
 def expired(connection: Connection, now: float, *, limit: int = 1000) -> list[Claim]:
@@ -231,14 +247,6 @@ def held_by_publisher(connection: Connection, node: str) -> dict[str, int]:
         .group_by(datasets.c.publisher)
     )
     return {publisher: int(total) for publisher, total in rows}
-
-
-def complete_counts(connection: Connection) -> dict[str, int]:
-    """Complete datasets, by node."""
-    rows = connection.execute(
-        select(claims.c.node, func.count()).where(claims.c.state == COMPLETE).group_by(claims.c.node)
-    )
-    return {node: int(count) for node, count in rows}
 
 
 def renew(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, text, tuple_, update
 
+from seedkeep.core.placement import footprint
+from seedkeep_registrar.store import totals
 from seedkeep_registrar.store.collections_tables import collection_entries
 from seedkeep_registrar.store.records import live
-from seedkeep_registrar.store.tables import datasets, records
+from seedkeep_registrar.store.tables import LACKING, datasets, records
+from seedkeep_registrar.store.totals import Standing
 from seedkeep_registrar.store.upserts import prepared
 
 _AT_ONCE = 5000
+_COUNTED = tuple(field.name for field in fields(Standing))
 _BY_CONTENT_ID = select(datasets).where(datasets.c.content_id == bindparam("content_id"))
 _INSERT = prepared(datasets, lambda into: into.on_conflict_do_nothing().returning(datasets.c.content_id))
 
@@ -138,17 +143,27 @@ def put(connection: Connection, dataset: Dataset) -> bool:
     values = {name: getattr(dataset, name) for name in Dataset.__slots__}
     row = {**values, "subjects": list(dataset.subjects)}
     if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
+        totals.dataset_changed(connection, None, _standing(dataset))
         return True
     known = by_content_id(connection, dataset.content_id)
     assert known is not None
     subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
     wanted = max(known.wanted, dataset.wanted)
-    connection.execute(
-        update(datasets)
-        .where(datasets.c.content_id == dataset.content_id)
-        .values(wanted=wanted, subjects=subjects, servable=True, missing=max(0, wanted - known.held))
-    )
+    said = {"wanted": wanted, "subjects": subjects, "servable": True}
+    _change(connection, known, {**said, "missing": max(0, wanted - known.held)})
     return False
+
+
+def _standing(dataset: Dataset) -> Standing:
+    return Standing(**{name: getattr(dataset, name) for name in _COUNTED})
+
+
+def _change(connection: Connection, known: Dataset, values: dict[str, Any]) -> None:
+    """Write down columns of a dataset, and keep the totals in step."""
+    connection.execute(update(datasets).where(datasets.c.content_id == known.content_id).values(values))
+    was = _standing(known)
+    counted = {name: values[name] for name in _COUNTED if name in values}
+    totals.dataset_changed(connection, was, replace(was, **counted))
 
 
 def servable_among(connection: Connection, content_ids: Sequence[str]) -> list[str]:
@@ -165,34 +180,48 @@ def servable_among(connection: Connection, content_ids: Sequence[str]) -> list[s
 
 def set_counts(connection: Connection, content_id: str, *, complete: int, held: int) -> None:
     """Write down in how many failure domains it is complete, and held at all."""
-    wanted = connection.execute(
-        select(datasets.c.wanted).where(datasets.c.content_id == content_id)
-    ).scalar_one()
-    connection.execute(
-        update(datasets)
-        .where(datasets.c.content_id == content_id)
-        .values(complete=complete, held=held, missing=max(0, wanted - held))
-    )
+    known = by_content_id(connection, content_id)
+    if known is not None:
+        values = {"complete": complete, "held": held, "missing": max(0, known.wanted - held)}
+        _change(connection, known, values)
 
 
-def needy(connection: Connection, *, limit: int, collection: int | None = None) -> list[Dataset]:
-    """Servable datasets that lack copies, neediest first.
+def needy(connection: Connection, *, limit: int, free: int) -> list[Dataset]:
+    """Servable datasets that lack copies and fit into ``free`` bytes, neediest first.
 
-    Args:
-        collection: id of the one on which they must be.
+    However many there are: of each pair of counts the largest that fit are read from an index.
     """
-    query = select(datasets).where(datasets.c.servable.is_(True), datasets.c.missing > 0)
-    if collection is not None:
-        on_it = (
-            select(records.c.content_id)
-            .join(collection_entries, collection_entries.c.rid == records.c.rid)
-            .where(collection_entries.c.collection_id == collection)
+    table, lacking, found = datasets.c, text(LACKING), list[Dataset]()
+    numbers: Any = table  # of columns, arithmetic makes an expression
+    needed: Any = footprint(numbers.bytes, numbers.files)
+    counts = (-1, -1)
+    while len(found) < limit:
+        after = tuple_(table.complete, table.held) > counts
+        pairs = select(table.complete, table.held).where(lacking, after)
+        pair = connection.execute(pairs.order_by(table.complete, table.held).limit(1)).first()
+        if pair is None:
+            break
+        counts = (pair[0], pair[1])
+        those = select(datasets).where(
+            lacking, table.complete == counts[0], table.held == counts[1], table.bytes <= free, needed <= free
         )
-        query = query.where(datasets.c.content_id.in_(on_it))
+        in_order = those.order_by(table.bytes.desc(), table.created).limit(limit - len(found))
+        found += [_dataset(row) for row in connection.execute(in_order)]
+    return found
+
+
+def needy_on(connection: Connection, collection: int, *, limit: int) -> list[Dataset]:
+    """Servable datasets that lack copies and are on this collection, neediest first."""
+    on_it = (
+        select(records.c.content_id)
+        .join(collection_entries, collection_entries.c.rid == records.c.rid)
+        .where(collection_entries.c.collection_id == collection)
+    )
     rows = connection.execute(
-        query.order_by(
-            datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created
-        ).limit(limit)
+        select(datasets)
+        .where(datasets.c.servable.is_(True), datasets.c.missing > 0, datasets.c.content_id.in_(on_it))
+        .order_by(datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created)
+        .limit(limit)
     )
     return [_dataset(row) for row in rows]
 
@@ -203,9 +232,9 @@ def update_servable(connection: Connection, content_ids: Iterable[str]) -> None:
         left = connection.execute(
             live(select(records.c.rid).where(records.c.content_id == content_id)).limit(1)
         ).first()
-        connection.execute(
-            update(datasets).where(datasets.c.content_id == content_id).values(servable=left is not None)
-        )
+        known = by_content_id(connection, content_id)
+        if known is not None:
+            _change(connection, known, {"servable": left is not None})
 
 
 def follow(connection: Connection, content_id: str, *, least: int) -> None:
@@ -222,12 +251,6 @@ def follow(connection: Connection, content_id: str, *, least: int) -> None:
     if not rows or known is None:
         return
     wanted = max(least, *(row.copies for row in rows))
-    connection.execute(
-        update(datasets)
-        .where(datasets.c.content_id == content_id)
-        .values(
-            wanted=wanted,
-            subjects=list(dict.fromkeys(word for row in rows for word in row.subjects)),
-            missing=max(0, wanted - known.held),
-        )
-    )
+    subjects = list(dict.fromkeys(word for row in rows for word in row.subjects))
+    missing = max(0, wanted - known.held)
+    _change(connection, known, {"wanted": wanted, "subjects": subjects, "missing": missing})

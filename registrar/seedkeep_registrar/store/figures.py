@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from seedkeep_registrar.store.tables import claims, datasets, nodes
+from seedkeep_registrar.store import totals
+from seedkeep_registrar.store.tables import claims, nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +25,14 @@ class Figures:
 
 
 def read(connection: Connection, seen_since: float) -> Figures:
-    """Count.
+    """Read them; what there may be very many of is counted already.
 
     Args:
         seen_since: nodes silent since then (Unix seconds) are not counted.
     """
-    total = func.coalesce
-    row = connection.execute(
-        select(
-            func.count(),
-            total(func.sum(datasets.c.bytes), 0),
-            total(func.sum(datasets.c.complete), 0),
-        ).where(datasets.c.servable)
-    ).one()
+    found = totals.read(connection)
     seen = connection.execute(
         select(func.count()).select_from(nodes).where(nodes.c.last_seen >= seen_since)
     ).scalar_one()
     audited = connection.execute(select(func.max(claims.c.audited))).scalar_one()
-    return Figures(int(row[0]), int(row[1]), int(row[2]), int(seen), audited)
+    return Figures(found.datasets, found.bytes, found.copies, int(seen), audited)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from seedkeep_registrar.store.columns import HEX64, KEY, SERIAL
@@ -97,6 +98,9 @@ files = Table(
     Index(None, "manifest_id", "leaf_end"),
 )
 
+#: datasets that nodes are to take: an index of some rows is used only for a condition in the same words
+LACKING = "servable AND missing > 0"
+
 #: one row per content id, whoever recorded it, with what placement needs to know
 datasets = Table(
     "datasets",
@@ -114,7 +118,7 @@ datasets = Table(
     Column("complete", Integer, nullable=False, index=True),
     Column("held", Integer, nullable=False),
     Column("missing", Integer, nullable=False),
-    Index(None, "servable", "missing", "complete"),
+    Index(None, "complete", "held", "bytes", postgresql_where=text(LACKING), sqlite_where=text(LACKING)),
 )
 
 #: a registrar's statement about one content id; the present state of an event chain. ``body_sha256`` names
@@ -195,7 +199,7 @@ claims = Table(
     Column("created", Float, nullable=False),
     Column("expires", Float, nullable=False, index=True),
     Column("attested", Float, nullable=True),
-    Column("audited", Float, nullable=True),
+    Column("audited", Float, nullable=True, index=True),
     Column("next_audit", Float, nullable=True),
     Column("silences", Integer, nullable=False),
     Index(None, "state", "created"),
