@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from seedkeep_registrar.store import accounts, external_identities
+from seedkeep_registrar.store.accounts import Role
+from seedkeep_registrar.store.external_identities import ExternalIdentity
 from tests.registrar.page_world import HOSTILE, Shot, World, look
 from tests.support.chromium import Tab, browsing
 from tests.support.people import Browser, Mailbox, browser, collecting, hidden
@@ -70,6 +74,25 @@ async def fill(people: People) -> None:
     for account in (2, 4):
         path = f"/api/v1/groups/river-lab/members/{account}"
         assert (await boss.json("PUT", path, {"manager": account == 2})).status == 204
+    for publisher, datasets, size in (("2", 50, 0), (str(running.person()), 0, 2 * 10**13)):
+        quota = {"datasets": datasets, "bytes": size}
+        assert (await boss.json("PUT", f"/api/v1/quotas/{publisher}", quota)).status == 200
+    async with browser(running.url) as gone:
+        await gone.sign_in("gone@example.org", people.mailbox)
+        assert (await gone.json("DELETE", "/api/v1/account")).status == 204
+    db, now = running.context.db, running.clock()
+    await db.write(
+        external_identities.link, ExternalIdentity("https://orcid.org", "0000-0002-1825-0097"), 2, now
+    )
+    await db.write(external_identities.link, ExternalIdentity("https://id.example.org", "x" * 255), 2, now)
+    await db.write(accounts.change, 2, {"role": int(Role.CURATOR)})
+
+
+async def _asked(tab: Tab) -> None:
+    """Ask for another address, in the page of the account."""
+    await tab.evaluate("document.querySelector('main input[type=email]').value = 'ada@new.example.org'")
+    await tab.evaluate("document.querySelector('form[action$=\"/account/email\"]').requestSubmit()")
+    await arrived(tab, "document.querySelector('#code') !== null")
 
 
 def as_(who: str, shot: Shot) -> tuple[str, Shot]:
@@ -80,11 +103,14 @@ SHOTS = [
     as_("", Shot("sign-in", lambda w: "/sign-in")),
     as_("", Shot("sign-in-link-dead", lambda w: "/sign-in/link/" + "x" * 43, 404)),
     as_("ada", Shot("account", lambda w: "/account")),
+    as_("ada", Shot("email-code", lambda w: "/account", do=_asked)),
+    as_("", Shot("account-deleted", lambda w: "/account/deleted")),
     as_("ada", Shot("bind-code", lambda w: "/account/bind")),
     as_("ada", Shot("bind-wrong", lambda w: "/account/bind?code=nonsense", 400)),
     as_("ada", Shot("bind-confirm", lambda w: "/account/bind?code=CODE")),
     as_("ada", Shot("accounts-refused", lambda w: "/accounts", 403)),
     as_("boss", Shot("accounts", lambda w: "/accounts")),
+    as_("boss", Shot("quotas", lambda w: "/operate/quotas")),
     as_("boss", Shot("groups", lambda w: "/groups")),
     as_("boss", Shot("group", lambda w: "/groups/river-lab")),
 ]
@@ -99,7 +125,8 @@ async def test_a_page_is_quiet_fits_the_window_and_bars_nobody(
             for name, value in getattr(people, who).cookies.items():
                 await tab.cookie(people.world.url, name, value)
         path = shot.path(people.world).replace("CODE", people.code)
-        assert await look(tab, people.world, Shot(shot.name, lambda w: path, shot.status), tmp_path) == []
+        opened = replace(shot, path=lambda w: path)
+        assert await look(tab, people.world, opened, tmp_path) == []
 
 
 async def test_one_signs_in_with_a_real_browser(chromium_port: int, people: People) -> None:

@@ -48,9 +48,11 @@ class Granted:
 
 
 def words(quota: Quota) -> str:
-    """For people: ``at most 50 datasets, 1 TB``."""
+    """For people: ``50 datasets, 1 TB``."""
+    if not quota.datasets and not quota.bytes:
+        return "no limit"
     datasets = f"{quota.datasets} datasets" if quota.datasets else "any number of datasets"
-    return f"at most {datasets}, {print_size(quota.bytes) if quota.bytes else 'any size'}"
+    return f"{datasets}, {print_size(quota.bytes) if quota.bytes else 'any size'}"
 
 
 def publisher_of(connection: Connection, text: str) -> str:

@@ -47,7 +47,7 @@ async def _change(request: web.Request) -> web.Response:
     if changed is None:
         error_text = "This code does not work. It may have a typing error, be used or be too old."
         return _code_page(request, email, held, error_text)
-    return see(request, "/account#email")
+    return see(request, "/account#address")
 
 
 @routes.post("/account/services/remove")
