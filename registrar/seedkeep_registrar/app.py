@@ -52,6 +52,7 @@ from seedkeep_registrar.pages import search as search_page
 from seedkeep_registrar.problems import problems
 from seedkeep_registrar.tracker import routes as tracker
 from seedkeep_registrar.tracker import whitelist
+from seedkeep_registrar.unchanged import Unchanged
 from seedkeep_registrar.web_seeds import routes as web_seeds
 
 _ROUTES = (
@@ -118,6 +119,7 @@ def make_app(registrar: Registrar) -> web.Application:
     )
     app[REGISTRAR] = registrar
     app[torrents.BUILT] = Built()
+    app[resolve.ANSWERS] = Unchanged(registrar.db)
     for module in _ROUTES:
         app.add_routes(module.routes)
     for part in _PARTS:

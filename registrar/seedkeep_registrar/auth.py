@@ -16,7 +16,8 @@ from seedkeep.core.httpsig import Signed, Unauthenticated, verify_request
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.operations.limits import charge_sender
 from seedkeep_registrar.problems import TooLarge
-from seedkeep_registrar.store import account_keys, nonces
+from seedkeep_registrar.store import account_keys, accounts, nonces
+from seedkeep_registrar.store.accounts import Account
 
 #: JSON above this many bytes is parsed in a thread
 _LARGE_JSON = 64 * 1024
@@ -24,6 +25,8 @@ _LARGE_JSON = 64 * 1024
 _SLOWEST = 2000
 #: the key whose signature was checked
 SIGNER: web.RequestKey[str] = web.RequestKey("signer", str)
+#: the account for which that key acts, or None
+ACTS_FOR: web.RequestKey[Account | None] = web.RequestKey("acts for", Account)
 
 
 def target_uri(registrar: Registrar, request: web.Request) -> str:
@@ -47,14 +50,15 @@ async def verify(request: web.Request) -> Signed:
         request.method, target_uri(registrar, request), dict(request.headers), now=registrar.clock()
     )
     charge_sender(request, f"key {signed.key}")
-    await registrar.db.write(_admit, signed)
+    request[ACTS_FOR] = await registrar.db.write(_admit, signed)
     request[SIGNER] = str(signed.key)
     return signed
 
 
-def _admit(connection: Connection, signed: Signed) -> None:
+def _admit(connection: Connection, signed: Signed) -> Account | None:
     account_keys.check_open(connection, str(signed.key))
     nonces.use(connection, signed)
+    return accounts.by_key(connection, str(signed.key))
 
 
 class Pace:

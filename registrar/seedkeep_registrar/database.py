@@ -127,6 +127,8 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="registrar-write", daemon=True)
         self._closed = False
         self._told: Callable[[Sequence[Signal]], None] = lambda told: None
+        #: how many transactions of this process are durable; counted before their callers go on
+        self.written = 0
         #: names this process among those of one registrar
         self.process = secrets.token_hex(8)
 
@@ -275,6 +277,7 @@ class Database:
                 for signal in told:
                     values = {"channel": CHANNEL, "text": envelope(self.process, signal)}
                     connection.execute(text("SELECT pg_notify(:channel, :text)"), values)
+        self.written += 1
         self._told(list(told))
 
 

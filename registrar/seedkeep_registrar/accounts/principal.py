@@ -50,6 +50,7 @@ __all__ = [
     "require",
     "role_of_key",
     "session_of",
+    "signer_of",
 ]
 
 #: what a token may be limited to
@@ -132,12 +133,21 @@ async def _by_signature(request: web.Request) -> Principal:
     signed = await auth.verify(request)
     auth.check_digest(signed, body)
     request[_BODY] = body
-    return await principal_of_key(request.app[REGISTRAR], str(signed.key))
+    return signer_of(request, str(signed.key))
+
+
+def signer_of(request: web.Request, key: str) -> Principal:
+    """Who sent a request that :func:`seedkeep_registrar.auth.verify` let in."""
+    return _by_key(request.app[REGISTRAR], key, request[auth.ACTS_FOR])
 
 
 async def principal_of_key(registrar: Registrar, key: str) -> Principal:
     """Who acts by a key whose request :func:`seedkeep_registrar.auth.verify` let in."""
-    role, account = role_of_key(registrar.settings, key), await registrar.db.read(accounts.by_key, key)
+    return _by_key(registrar, key, await registrar.db.read(accounts.by_key, key))
+
+
+def _by_key(registrar: Registrar, key: str, account: Account | None) -> Principal:
+    role = role_of_key(registrar.settings, key)
     if account is not None:
         role = max(role, account.role)
     return Principal(role, account, key, "signature", EVERY_SCOPE)

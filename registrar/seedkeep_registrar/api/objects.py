@@ -9,7 +9,7 @@ from aiohttp import web
 from seedkeep.core.errors import NotFound
 from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth, documents
-from seedkeep_registrar.accounts.principal import principal_of_key
+from seedkeep_registrar.accounts.principal import signer_of
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.fields import Hex64
@@ -48,7 +48,7 @@ async def put_object(request: web.Request) -> web.Response:
     signed = await auth.verify(request)
     if signed.sha256 != sha256:
         raise Unauthenticated("the request was signed for another object")
-    principal = await principal_of_key(registrar, str(signed.key))
+    principal = signer_of(request, str(signed.key))
     check_member(registrar, principal)
     new = await uploads.take(request, principal, sha256, request.content_length, auth.body_chunks(request))
     return web.json_response({"sha256": sha256}, status=201 if new else 200)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from seedkeep_registrar.store.uploads_tables import uploads
-from seedkeep_registrar.store.upserts import upsert
+from seedkeep_registrar.store.upserts import prepared
+
+_CHARGE = prepared(
+    uploads,
+    lambda into: into.on_conflict_do_update(
+        index_elements=["sha256", "sender"], set_={"bytes": into.excluded.bytes, "at": into.excluded.at}
+    ),
+)
+_NAMED = delete(uploads).where(uploads.c.sha256 == bindparam("object"))
 
 
 def held(connection: Connection, senders: Sequence[str], without: str) -> dict[str, int]:
@@ -22,18 +30,13 @@ def held(connection: Connection, senders: Sequence[str], without: str) -> dict[s
 
 def charge(connection: Connection, sha256: str, senders: Sequence[str], size: int, now: float) -> None:
     """Write an object of ``size`` bytes down as theirs."""
-    new = upsert(connection, uploads)
-    statement = new.on_conflict_do_update(
-        index_elements=["sha256", "sender"], set_={"bytes": new.excluded.bytes, "at": new.excluded.at}
-    )
-    connection.execute(
-        statement, [{"sha256": sha256, "sender": sender, "bytes": size, "at": now} for sender in senders]
-    )
+    rows = [{"sha256": sha256, "sender": sender, "bytes": size, "at": now} for sender in senders]
+    connection.execute(_CHARGE[connection.dialect.name], rows)
 
 
 def named(connection: Connection, objects: Iterable[str]) -> None:
     """A record names these objects, or they are gone: they are charged to nobody any more."""
-    connection.execute(delete(uploads).where(uploads.c.sha256.in_(sorted(objects))))
+    connection.execute(_NAMED, [{"object": sha256} for sha256 in sorted(set(objects))])
 
 
 def purge(connection: Connection, before: float) -> int:
