@@ -8,8 +8,8 @@
 * :class:`Store`: store these entries and tiles durably, in one transaction; no answer.
 
 Nothing is yielded to be stored before it has been verified against a signed and consistent checkpoint; all
-that is held meanwhile is a few bundles of entries and a tile for each level. It may be dropped at any time and
-begun anew from what is stored. A log is cosigned, and served, only as far as it is stored.
+that is held meanwhile is a few bundles of entries and a tile for each level. It may be dropped at any time
+and begun anew from what is stored. A log is cosigned, and served, only as far as it is stored.
 """
 
 from __future__ import annotations
