@@ -1,7 +1,9 @@
 """Taints: proposed by one curator, in force when enough agree, lifted by a signed event; all in the log.
 
-A taint's first event *is* the taint; an event of another curator on the same subject approves it. What is
-in force is final: it can be lifted, not changed.
+A taint's first event *is* the taint; an event of another curator that orders the same (subject, effect,
+end) approves it. What is in force is final: it can be lifted, and it ends by itself when its time is over.
+A *hold* (hide or warn, for at most 72 hours) needs one curator; whoever has held something cannot do so
+alone again. Several taints may stand on one subject; none is lifted by lifting another.
 """
 
 from __future__ import annotations
@@ -13,17 +15,25 @@ from typing import Any
 from sqlalchemy import Connection
 
 from seedkeep.core.audit import Outcome
-from seedkeep.core.errors import Conflict, NotFound, Refused
-from seedkeep.core.httpsig import Signed
-from seedkeep.core.taints.body import LiftBody, Subject, TaintBody
+from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
+from seedkeep.core.events import sign_event, sign_second
+from seedkeep.core.record import Editor
+from seedkeep.core.revision import check_editor
+from seedkeep.core.taints.body import LiftBody, Order, Subject, TaintBody
 from seedkeep_registrar import times
 from seedkeep_registrar.accounts import curators
-from seedkeep_registrar.accounts.principal import Role, principal_of_key
+from seedkeep_registrar.accounts.curators import Curators
+from seedkeep_registrar.accounts.editors import editor_of
+from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
-from seedkeep_registrar.registration import SignedEvent, check_created, open_event
+from seedkeep_registrar.registration import SignedEvent, check_created, read_event
 from seedkeep_registrar.search import index as search_index
-from seedkeep_registrar.store import audits, claims, datasets, events, taints
+from seedkeep_registrar.store import audits, claims, datasets, events, taint_marks, taints
 from seedkeep_registrar.store.taints import LIFTED, PROPOSED, STANDING, Taint
+
+#: what one curator may have proposed without an answer, and hold at the same time
+MAX_PROPOSED = 1000
+MAX_HOLDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,122 +51,238 @@ class Decision:
     new: bool
 
 
-async def _check_curator(registrar: Registrar, key: str) -> None:
-    if (await principal_of_key(registrar, key)).role < Role.CURATOR:
+async def taint(registrar: Registrar, principal: Principal, message: Mapping[str, Any]) -> Decision:
+    """Propose a taint, or approve another curator's that orders the same.
+
+    Args:
+        message: ``{"event", "body"}`` signed by the curator's key, or the fields of a taint's body, for which
+            the registrar signs and names the curator's account.
+
+    Raises:
+        InvalidInput, VerificationFailed: the message is malformed or not signed by its key.
+        Refused: they are no curator, have too much open already, or the event's time is off.
+        Conflict: this curator has agreed already, or as much as this stands.
+    """
+    _check_curator(principal)
+    if "event" in message:
+        given = _signed(registrar, principal, message, "taint")
+    else:
+        fields = {"v": 1, **message}
+        body = TaintBody(TaintBody.parse(fields).order, await _editor(registrar, principal)).encode()
+        created = times.text(registrar.clock())
+        made = sign_event(registrar.key, type="taint", body=body, home=registrar.origin, created=created)
+        given = SignedEvent(made, body)
+    if given.event.seq:
+        raise Refused("a taint begins a chain of its own")
+    said = TaintBody.parse(given.body)
+    check_editor(given.event, said.editor, str(registrar.key.public))
+    return await registrar.db.write(_taint, registrar, given, said)
+
+
+def _check_curator(principal: Principal) -> None:
+    if principal.role < Role.CURATOR:
         raise Refused(
-            "this key is not a curator's at this registrar", hint="Ask the registrar to look at the dataset."
+            "only curators of this registrar may do this", hint="Ask the registrar to look at the dataset."
         )
 
 
-async def taint(registrar: Registrar, signed: Signed, message: Mapping[str, Any]) -> Decision:
-    """Propose a taint, or approve another curator's on the same subject.
+def _signed(registrar: Registrar, principal: Principal, message: Mapping[str, Any], kind: str) -> SignedEvent:
+    given = read_event(registrar, message, (kind,))
+    if given.event.by != principal.key:
+        raise Refused("the event was signed by another key than the request")
+    return given
 
-    Raises:
-        InvalidInput, VerificationFailed: the event or its body is malformed or not signed by its key.
-        Refused: the key is not a curator's, or the event's time is off.
-        Conflict: this curator has agreed already, or the taint stands.
-    """
-    await _check_curator(registrar, str(signed.key))
-    given = open_event(registrar, signed, message, ("taint",))
-    if given.event.seq:
-        raise Refused("a taint begins a chain of its own")
-    body = TaintBody.parse(given.body)
-    return await registrar.db.write(_taint, registrar, given, body)
+
+async def _editor(registrar: Registrar, principal: Principal) -> Editor:
+    if principal.account is None:
+        raise Refused(
+            "this key is bound to no account, so the registrar cannot sign in its name",
+            hint="Send a signed event, or bind the key with `seedkeep login`.",
+        )
+    return await registrar.db.read(editor_of, registrar.settings, principal)
 
 
 def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, body: TaintBody) -> Decision:
     head = events.lock(connection)
     event, order, now = given.event, body.order, registrar.clock()
+    who = curators.read(connection, registrar.settings)
     if known := taints.of_event(connection, event.hash()):
-        return Decision(known, *_agreed(connection, registrar, known.id), new=False)
+        return _decision(connection, who, known, new=False)
     check_created(registrar, event)
-    standing = taints.on_subject(connection, order.subject)
-    if standing is not None and standing.state == STANDING:
-        raise Conflict(f"{order.subject} is tainted already ({standing.id[:12]}…)")
-    who = curators.read(connection, registrar.settings)
-    if standing is not None and who.is_among(event.by, taints.approvers(connection, standing.id)):
-        raise Conflict("this curator has agreed to this taint already", hint="Another curator must agree.")
+    if order.ended(now):
+        raise InvalidInput("this taint would have ended already", hint="Let it expire later.")
+    approver = curators.name_of(event, body.editor)
+    every = taints.of_subject(connection, order.subject)
+    _check_news(every, order, now)
+    open_ones = (t for t in every if t.state == PROPOSED and not t.order.ended(now))
+    proposal = next((t for t in open_ones if _same(t.order, order)), None)
+    if proposal is not None:
+        if who.is_among(approver, taints.approvers(connection, proposal.id)):
+            raise Conflict(
+                "this curator has agreed to this taint already", hint="Another curator must agree."
+            )
+    else:
+        hold = order.is_hold(event.created)
+        _check_open(connection, who, approver, every, order, hold=hold)
     events.append(connection, head, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
-    if standing is None:
-        standing = Taint(
-            id=event.hash(),
-            subject=order.subject,
-            category=order.category,
-            reason=order.reason,
-            state=PROPOSED,
-            created=times.text(now),
-            effective="",
-            version=0,
-            lifted="",
+    if proposal is None:
+        proposal = Taint(event.hash(), order, PROPOSED, event.created, "", 0, "")
+        taints.propose(connection, proposal)
+    taints.approve(connection, proposal.id, approver, event.hash())
+    decision = _decision(connection, who, proposal, new=True)
+    if decision.approvals >= decision.needed:
+        _stand(connection, registrar, proposal)
+    return _decision(connection, who, _by_id(connection, proposal.id), new=True)
+
+
+def _same(one: Order, other: Order) -> bool:
+    """Whether who agrees to the one agrees to the other: reasons may differ, what is done may not."""
+    return (one.effect, one.expires) == (other.effect, other.expires)
+
+
+def _check_news(every: list[Taint], order: Order, now: float) -> None:
+    for known in every:
+        lasts = not known.order.expires or (order.expires and known.order.expires >= order.expires)
+        strong = known.order.effect.rank >= order.effect.rank
+        if known.state == STANDING and not known.order.ended(now) and strong and lasts:
+            raise Conflict(f"{order.subject} is tainted already ({known.id[:12]}…)")
+
+
+def _check_open(
+    connection: Connection, who: Curators, approver: str, every: list[Taint], order: Order, *, hold: bool
+) -> None:
+    """No single person can fill the list, or hold something for ever."""
+    own = taints.proposed_by(connection, who.names_of(approver))
+    holds = sum(_is_hold(t) for t in own if t.state == STANDING)
+    proposed = sum(t.state == PROPOSED for t in own)
+    if holds >= MAX_HOLDS if hold else proposed >= MAX_PROPOSED:
+        raise Refused(
+            "too many taints of this curator are open", hint="Ask another curator to agree to some of them."
         )
-        taints.propose(connection, standing)
-    taints.approve(connection, standing.id, event.by, event.hash())
-    count = who.count(taints.approvers(connection, standing.id))
-    if count >= who.needed:
-        hit = taints.stand(connection, standing.id, effective=times.text(now))
-        for content_id in hit:
-            _give_up(connection, content_id)
-        _search_again(connection, order.subject)
-        registrar.taint_head.issue(connection)
-    stored = taints.by_id(connection, standing.id)
-    assert stored is not None
-    return Decision(stored, count, who.needed, new=True)
+    for known in every if hold else ():
+        held = _is_hold(known) and known.version
+        if held and who.is_among(approver, taints.approvers(connection, known.id)[:1]):
+            raise Conflict(
+                f"{order.subject} was held by this curator before",
+                hint="Propose a taint to which another curator agrees, or let another one hold it.",
+            )
 
 
-def _agreed(connection: Connection, registrar: Registrar, taint_id: str) -> tuple[int, int]:
-    who = curators.read(connection, registrar.settings)
-    return who.count(taints.approvers(connection, taint_id)), who.needed
+def _is_hold(taint: Taint) -> bool:
+    return taint.order.is_hold(taint.created)
+
+
+def _stand(connection: Connection, registrar: Registrar, proposal: Taint) -> None:
+    standing = taints.stand(connection, proposal.id, effective=times.text(registrar.clock()))
+    for content_id in taint_marks.mark(connection, standing):
+        _give_up(connection, content_id, registrar.clock())
+    _search_again(connection, standing.order.subject)
+    registrar.taint_head.issue(connection)
+
+
+def _by_id(connection: Connection, taint_id: str) -> Taint:
+    found = taints.by_id(connection, taint_id)
+    if found is None:
+        raise NotFound(f"there is no taint {taint_id[:64]}", hint="See `seedkeep taint list`.")
+    return found
+
+
+def _decision(connection: Connection, who: Curators, taint: Taint, *, new: bool) -> Decision:
+    return Decision(taint, who.count(taints.approvers(connection, taint.id)), needed(who, taint), new=new)
+
+
+def needed(who: Curators, taint: Taint) -> int:
+    """How many curators have to agree to it."""
+    return 1 if _is_hold(taint) else who.needed
 
 
 def _search_again(connection: Connection, subject: Subject) -> None:
-    """Records with a taint are not found by a search, those without are."""
-    for rid, _ in taints.hit(connection, subject):
+    """Records that are withheld are not found by a search, those that are not are."""
+    for rid, _ in taint_marks.hit(connection, subject):
         search_index.refresh(connection, rid)
 
 
-def _give_up(connection: Connection, content_id: str) -> None:
-    """Nobody is to hold it any more, unless another record of the same content is clean."""
+def _give_up(connection: Connection, content_id: str, now: float) -> None:
+    """Nobody is asked for it any more; nor is to hold it, unless its bytes are to be kept."""
     dataset = datasets.by_content_id(connection, content_id)
-    if dataset is not None and not dataset.servable:
-        audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "tainted")
+    if dataset is None or dataset.servable:
+        return
+    audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "tainted")
+    if not taint_marks.kept_among(connection, [content_id], now):
         claims.remove_all(connection, content_id)
 
 
-async def lift(registrar: Registrar, taint_id: str, signed: Signed, message: Mapping[str, Any]) -> Decision:
+async def lift(
+    registrar: Registrar, taint_id: str, principal: Principal, message: Mapping[str, Any]
+) -> Decision:
     """Lift a taint that stands, or withdraw one that was only proposed.
+
+    Args:
+        message: ``{"event", "body"}`` or ``{"reason"}``, as for :func:`taint`.
 
     Raises:
         NotFound: there is no such taint.
         InvalidInput, VerificationFailed, Refused: as for :func:`taint`.
         Conflict: it is lifted already.
     """
-    await _check_curator(registrar, str(signed.key))
-    given = open_event(registrar, signed, message, ("lift",))
-    LiftBody.parse(given.body)
+    _check_curator(principal)
+    if "event" in message:
+        given = _signed(registrar, principal, message, "lift")
+    else:
+        said = LiftBody.parse({"v": 1, **message})
+        body = LiftBody(said.reason, await _editor(registrar, principal)).encode()
+        await registrar.db.read(_by_id, taint_id)
+        given = SignedEvent(
+            sign_second(
+                registrar.key,
+                type="lift",
+                body=body,
+                home=registrar.origin,
+                created=times.text(registrar.clock()),
+                first=taint_id,
+            ),
+            body,
+        )
+    check_editor(given.event, LiftBody.parse(given.body).editor, str(registrar.key.public))
     return await registrar.db.write(_lift, registrar, taint_id, given)
 
 
 def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: SignedEvent) -> Decision:
     head = events.lock(connection)
-    event = given.event
-    known = taints.by_id(connection, taint_id)
-    if known is None:
-        raise NotFound(f"there is no taint {taint_id[:64]}", hint="See `seedkeep taint list`.")
+    event, known = given.event, _by_id(connection, taint_id)
     if event.rid != taint_id:
         raise Refused("this lift is for another taint")
-    approvals = _agreed(connection, registrar, taint_id)
+    who = curators.read(connection, registrar.settings)
     if known.state == LIFTED:
         if known.lifted == event.hash():
-            return Decision(known, *approvals, new=False)
+            return _decision(connection, who, known, new=False)
         raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
     events.append(
         connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
     )
-    taints.lift(connection, taint_id, event.hash())
-    _search_again(connection, known.subject)
+    taints.lift(connection, known, event.hash())
+    if known.state == STANDING:
+        taint_marks.unmark(connection, known)
+        _search_again(connection, known.order.subject)
     if known.version:
         registrar.taint_head.issue(connection)
-    lifted = taints.by_id(connection, taint_id)
-    assert lifted is not None
-    return Decision(lifted, *approvals, new=True)
+    return _decision(connection, who, _by_id(connection, taint_id), new=True)
+
+
+def any_expired(connection: Connection, registrar: Registrar) -> bool:
+    """Whether :func:`end_expired` has something to do."""
+    return bool(taints.ended(connection, times.text(registrar.clock()), limit=1))
+
+
+def end_expired(connection: Connection, registrar: Registrar) -> int:
+    """What the taints whose time is over had withheld is served again; how many they were."""
+    over = taints.ended(connection, times.text(registrar.clock()))
+    if over:
+        events.lock(connection)
+    for one in over:
+        taints.expire(connection, one)
+        if one.state == STANDING:
+            taint_marks.unmark(connection, one)
+            _search_again(connection, one.order.subject)
+    return len(over)

@@ -20,12 +20,13 @@ from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.problems import TaintedRecord, WithdrawnRecord
-from seedkeep_registrar.store import claims, datasets, events, records, taints
+from seedkeep_registrar.store import claims, datasets, events, records, taint_marks, taints
 from seedkeep_registrar.store.claims import COMPLETE, Copy
 from seedkeep_registrar.store.events import Stored
 from seedkeep_registrar.store.records import Record, Version
 from seedkeep_registrar.store.taints import Taint
 
+_TAINTS_TOLD = 1000
 _OF_RECORD = tuple(name for name in Version.__slots__ if name != "tainted")
 
 
@@ -38,6 +39,8 @@ class Found:
         newest: event, body and receipt of its newest one; None when it has only one.
         metadata: what is said of it now.
         versions: all of its series, oldest first.
+        taints: that withhold it.
+        notes: taints that do not, but warn of it or withhold the files at the paths ``withheld``.
     """
 
     record: Record
@@ -50,6 +53,8 @@ class Found:
     wanted: int
     copies: tuple[Copy, ...]
     taints: tuple[Taint, ...]
+    notes: tuple[Taint, ...] = ()
+    withheld: tuple[str, ...] = ()
 
 
 def of_new(record: Record, event: Event, body: bytes, receipt: str, *, wanted: int) -> Found:
@@ -77,6 +82,7 @@ def read(connection: Connection, record: Record) -> Found:
     assert first is not None
     dataset = datasets.by_content_id(connection, record.content_id)
     body = _body(connection, record.body_sha256)
+    noted = taint_marks.notes(connection, record.rid)
     state = body if record.state_sha256 == record.body_sha256 else _body(connection, record.state_sha256)
     return Found(
         record,
@@ -89,6 +95,8 @@ def read(connection: Connection, record: Record) -> Found:
         dataset.wanted if dataset else record.copies,
         tuple(claims.copies(connection, record.content_id)),
         tuple(taints.standing_on_record(connection, record.rid)),
+        tuple(noted),
+        tuple(taint_marks.withheld_paths(connection, record.manifest_id, noted)) if noted else (),
     )
 
 
@@ -174,23 +182,30 @@ def taint_documents(standing: tuple[Taint, ...]) -> list[dict[str, str]]:
     return [
         {
             "id": t.id,
-            "subject": str(t.subject),
-            "category": t.category,
-            "reason": t.reason,
+            "subject": str(t.order.subject),
+            "effect": t.order.effect.value,
+            "category": t.order.category,
+            "reason": t.order.reason,
+            "basis": t.order.basis,
+            "jurisdiction": t.order.jurisdiction,
+            "evidence": t.order.evidence,
+            "appeal": t.order.appeal,
+            "expires": t.order.expires,
             "created": t.effective or t.created,
         }
         for t in standing
     ]
 
 
-def tainted_record(record: Record, standing: tuple[Taint, ...]) -> TaintedRecord:
-    """The error that tells why a record is withheld."""
-    first = standing[0]
+def tainted_record(record: Record, standing: tuple[Taint, ...], path: str = "") -> TaintedRecord:
+    """The error that tells why a record, or the file at ``path`` in it, is withheld."""
+    order = standing[0].order
+    what = f"{path} of {record.name}" if path else record.name
     return TaintedRecord(
-        f"{record.name} is tainted ({first.category}): {first.reason}",
-        hint="It must not be kept or passed on. Ask the registrar if you think this is wrong.",
+        f"{what} is tainted ({order.category}): {order.reason}",
+        hint=f"It must not be passed on. {order.appeal or 'Ask the registrar if you think this is wrong.'}",
         members={
-            "taints": taint_documents(standing),
+            "taints": taint_documents(standing[:_TAINTS_TOLD]),
             "rid": record.rid,
             "ark": f"ark:/{record.ark}",
             "content_id": record.content_id,
@@ -246,7 +261,8 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
         "withdrawn": {"created": record.withdrawn, "reason": gone.get("reason", "")}
         if record.withdrawn
         else None,
-        "taints": [],
+        "taints": taint_documents(found.notes[:_TAINTS_TOLD]),
+        "withheld": list(found.withheld),
     }
 
 

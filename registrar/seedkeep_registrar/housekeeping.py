@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
-from seedkeep_registrar import copy_history
+from seedkeep_registrar import copy_history, curation
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
 from seedkeep_registrar.store import (
@@ -32,6 +32,8 @@ from seedkeep_registrar.store import (
 
 _LOG = logging.getLogger(__name__)
 _HOUR = 3600.0
+#: how much later than it says a taint may end here, in seconds
+_TAINTS_END_S = 20.0
 #: a pause of the registrar that is shorter costs no node its lease, in seconds
 _SHORT_PAUSE_S = 20.0
 #: ended audits are remembered this long
@@ -60,6 +62,7 @@ class Housekeeping:
         )
         for every, job in (
             (min(60.0, settings.grace_s), self.slow_down),
+            (_TAINTS_END_S, self.end_taints),
             (settings.taint_head_s, registrar.taint_head.refresh),
             (min(_HOUR, settings.orphan_s), self.drop_rubbish),
             (copy_history.EVERY_S, self.count_copies),
@@ -96,6 +99,13 @@ class Housekeeping:
         """Offer elsewhere what somebody has been fetching for too long."""
         registrar = self._registrar
         if await registrar.db.write(leases.slow_down, registrar.settings, registrar.clock()):
+            registrar.wakeups.wake_all()
+
+    async def end_taints(self) -> None:
+        """Serve again what a taint had withheld whose time is over."""
+        registrar = self._registrar
+        if await registrar.db.read(curation.any_expired, registrar):
+            await registrar.db.write(curation.end_expired, registrar)
             registrar.wakeups.wake_all()
 
     async def end_overdue(self) -> None:

@@ -37,6 +37,7 @@ from seedkeep_registrar.store import (
     files,
     private_seeds,
     records,
+    taint_marks,
     taints,
     uploads,
 )
@@ -244,12 +245,13 @@ def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
 
 
 def _refuse(standing: list[Taint]) -> None:
-    if standing:
-        first = standing[0]
+    forbidding = tuple(taint for taint in standing if taint.order.effect.withholds)
+    if forbidding:
+        order = forbidding[0].order
         raise TaintedRecord(
-            f"a taint forbids this dataset ({first.category}): {first.reason}",
-            hint="It must not be shared. Ask the registrar if you think this is wrong.",
-            members={"taints": taint_documents(tuple(standing))},
+            f"a taint forbids this dataset ({order.category}): {order.reason}",
+            hint=f"It must not be shared. {order.appeal or 'Ask the registrar if you think this is wrong.'}",
+            members={"taints": taint_documents(forbidding)},
         )
 
 
@@ -321,7 +323,8 @@ def _record(
         raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     touch_objects(registrar, body)
     manifest_id = _index_rest(connection, body, rest, now)
-    _refuse(taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id))
+    standing = taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id)
+    _refuse(standing)
     account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
@@ -379,12 +382,13 @@ def _record(
         withdrawn="",
     )
     records.add(connection, record)
+    taint_marks.note_new(connection, rid, standing)
     if any(map(private_seeds.is_private, body.web_seeds)):
         private_seeds.put(connection, rid, body.web_seeds, private_seeds.Namer(event.by, account))
     uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
     aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
     search_index.add(connection, record, body.metadata, paths)
     also(connection)
-    if new_content and not body.supersedes:
+    if new_content and not body.supersedes and not standing:
         return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True
     return documents.read(connection, record), True

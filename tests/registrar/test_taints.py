@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -55,21 +54,16 @@ async def taint(
     return await curator.submit(event, body, "/api/v1/taints")
 
 
-def subject_of(kind: str, document: dict[str, Any], root: str) -> str:
-    return {
-        "record": f"record:{document['rid']}",
-        "content": f"content:{document['content_id']}",
-        "root": f"root:{root}",
-    }[kind]
+def subject_of(kind: str, document: dict[str, Any]) -> str:
+    return f"record:{document['rid']}" if kind == "record" else f"content:{document['content_id']}"
 
 
-@pytest.mark.parametrize("kind", ["record", "content", "root"])
+@pytest.mark.parametrize("kind", ["record", "content"])
 async def test_a_tainted_dataset_is_withheld_everywhere(any_registrar: RegistrarUnderTest, kind: str) -> None:
     what, sharer = shareable(), any_registrar.person()
     document = await sharer.register(what)
     other = await sharer.register(shareable("other"))
-    root = next(f.root for f in what.data.manifest.files if f.path == "sub/small.txt")
-    answer = await any_registrar.curator.taint(subject_of(kind, document, root))
+    answer = await any_registrar.curator.taint(subject_of(kind, document))
     assert (answer.status, answer.json["state"]) == (201, "standing")
     rid, cid = document["rid"], document["content_id"]
     for path in (
@@ -128,17 +122,6 @@ async def test_a_tainted_file_is_caught_under_another_name(any_registrar: Regist
     answer = await sharer.submit(sharer.event(body), body)
     assert answer.status == 451
     assert answer.json["taints"][0]["subject"] == f"root:{big.root}"
-
-
-async def test_a_file_taint_hits_every_record_that_has_the_file(any_registrar: RegistrarUnderTest) -> None:
-    shared, sharer = b"the tainted bytes", any_registrar.person()
-    one = await sharer.register(shareable("one", {"a": shared, "b": b"1"}))
-    two = await sharer.register(shareable("two", {"deep/down/c": shared, "d": b"2"}))
-    three = await sharer.register(shareable("three", {"e": b"3", "f": b"4"}))
-    root = hashlib.sha256(shared).hexdigest()  # a file of one block
-    await any_registrar.curator.taint(f"root:{root}")
-    found = [(await sharer.get(f"/api/v1/records/{d['rid']}")).status for d in (one, two, three)]
-    assert found == [451, 451, 200]
 
 
 async def test_holders_are_woken_release_and_may_not_claim_again(any_registrar: RegistrarUnderTest) -> None:

@@ -212,10 +212,14 @@ class Person:
         return dict(answer.json)
 
     async def taint(
-        self, subject: str, category: str = "court-order", reason: str = "a court said so"
+        self, subject: str, category: str = "court-order", reason: str = "a court said so", **more: str
     ) -> Answer:
-        """Propose or approve a taint on ``content:…``, ``record:…`` or ``root:…``."""
-        body = jcs.dumps({"v": 1, "subject": subject, "category": category, "reason": reason})
+        """Propose or approve a taint on ``content:…``, ``record:…`` or ``root:…``.
+
+        Args:
+            more: further fields of its body.
+        """
+        body = jcs.dumps({"v": 1, "subject": subject, "category": category, "reason": reason, **more})
         TaintBody.parse(body)
         return await self.submit(self.event(body, "taint"), body, "/api/v1/taints")
 

@@ -16,10 +16,11 @@ from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, parse
 from seedkeep_registrar import auth
 from seedkeep_registrar.api.fields import Fields, short_text
-from seedkeep_registrar.api.resolve import Match, by_name, match_document, own
+from seedkeep_registrar.api.resolve import by_name, match_document, own
+from seedkeep_registrar.api.shapes import Match
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.operation import Body, operation
-from seedkeep_registrar.store import lookups
+from seedkeep_registrar.store import lookups, taint_marks
 from seedkeep_registrar.store.records import Record
 
 routes = web.RouteTableDef()
@@ -94,8 +95,16 @@ def _look_up(connection: Connection, registrar: Registrar, names: Sequence[str])
     for asked in every:
         if asked.name is not None and not _is_batched(asked.name):
             asked.found = by_name(connection, asked.name, bare=asked.name.bare)
-    tainted = lookups.tainted_among(connection, (r.rid for asked in every for r, _ in asked.found))
-    return [_result(asked, tainted) for asked in every]
+    rids = {record.rid for asked in every for record, _ in asked.found}
+    tainted = lookups.tainted_among(connection, rids)
+    in_part = taint_marks.with_withheld_files(connection, rids)
+    files = {(r.rid, path): r for asked in every for r, path in asked.found if path and r.rid in in_part}
+    withheld = {
+        (rid, path)
+        for (rid, path), record in files.items()
+        if taint_marks.on_file(connection, rid, record.content_id, path)
+    }
+    return [_result(asked, tainted, withheld) for asked in every]
 
 
 def _asked(registrar: Registrar, text: str) -> _Asked:
@@ -149,8 +158,12 @@ def _find_files(connection: Connection, kind: Kind, some: Sequence[_Asked]) -> N
         asked.found += [(known[rid], path) for rid, path in places.get(asked.name.value, ())]
 
 
-def _result(asked: _Asked, tainted: set[str]) -> dict[str, Any]:
-    clean = [(record, path) for record, path in asked.found if record.rid not in tainted]
+def _result(asked: _Asked, tainted: set[str], files: set[tuple[str, str]]) -> dict[str, Any]:
+    clean = [
+        (record, path)
+        for record, path in asked.found
+        if record.rid not in tainted and (record.rid, path) not in files
+    ]
     offered = [(record, path) for record, path in clean if not record.withdrawn]
     withheld = "withdrawn" if clean else "tainted"
     return {

@@ -19,7 +19,7 @@ from seedkeep_registrar.api.shapes import Match
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.operation import Link, Query, operation, query_of
 from seedkeep_registrar.problems import ClaimedBySeveral
-from seedkeep_registrar.store import aliases, files, records, taints
+from seedkeep_registrar.store import aliases, files, records, taint_marks, taints
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
 from seedkeep_registrar.suggestions import unknown_name
@@ -112,9 +112,17 @@ def _with_path(connection: Connection, found: list[Record], path: str) -> list[t
     ]
 
 
+def _forbidding(connection: Connection, record: Record, path: str) -> tuple[Taint, ...]:
+    """The taints that withhold a record, or else the file in it."""
+    standing = taints.standing_on_record(connection, record.rid)
+    if path and not standing:
+        standing = taint_marks.on_file(connection, record.rid, record.content_id, path)
+    return tuple(standing)
+
+
 def _resolve(connection: Connection, name: Identifier, *, bare: bool) -> list[_Found]:
     return [
-        _Found(record, path, tuple(taints.standing_on_record(connection, record.rid)), name.kind in CLAIMED)
+        _Found(record, path, _forbidding(connection, record, path), name.kind in CLAIMED)
         for record, path in by_name(connection, name, bare=bare)
     ]
 
@@ -196,7 +204,8 @@ async def _offered(registrar: Registrar, text: str) -> list[_Found]:
         )
     clean = [f for f in found if not f.taints]
     if not clean:
-        raise documents.tainted_record(found[0].record, found[0].taints)
+        first = found[0]
+        raise documents.tainted_record(first.record, first.taints, first.path)
     offered = [f for f in clean if not f.record.withdrawn]
     if not offered:
         raise await documents.gone(registrar, clean[0].record)

@@ -166,7 +166,8 @@ class Statement(ShortRecord):
     superseded_by: list[Hex64]
     latest: Annotated[Hex64, Meta(description="The newest version of it; itself when there is none.")]
     withdrawn: Withdrawal | None
-    taints: list[Taint]
+    taints: Annotated[list[Taint], Meta(description="That warn of it, or withhold some of its files.")]
+    withheld: Annotated[list[str], Meta(description="Paths of files that taints withhold; at most 1000.")]
 
 
 class Record(Statement):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypedDict
 
 from aiohttp import web
@@ -10,37 +11,42 @@ from sqlalchemy import Connection
 
 from seedkeep.core.errors import NotFound, Refused
 from seedkeep.core.statements import Removal
-from seedkeep_registrar import auth, curation
+from seedkeep_registrar import auth, curation, documents
 from seedkeep_registrar.accounts import curators
+from seedkeep_registrar.accounts.principal import Role, json_of, require
 from seedkeep_registrar.api.attestations import Signature
 from seedkeep_registrar.api.fields import path_hex64
-from seedkeep_registrar.api.shapes import EmptyOrHex64, SignedEvent
+from seedkeep_registrar.api.shapes import EmptyOrHex64, Event
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.curation import Decision
 from seedkeep_registrar.interface.fields import Bytes, Count, Hex64, Key, Moment, Next
-from seedkeep_registrar.interface.operation import SIGNED, Body, Content, operation, query_of
+from seedkeep_registrar.interface.operation import PERSON, SIGNED, Body, Content, operation, query_of
 from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
+from seedkeep_registrar.interface.problem import Effect, Taint
 from seedkeep_registrar.replication import leases
-from seedkeep_registrar.store import taints
+from seedkeep_registrar.store import obedience, taint_marks, taints
 
 routes = web.RouteTableDef()
 _ID = {"id": Hex64}
 
 
-class TaintDocument(TypedDict):
+State = Literal["proposed", "standing", "lifted", "expired"]
+
+
+class TaintDocument(Taint):
     """A taint, and how far it is obeyed."""
 
-    id: Hex64
-    subject: Annotated[str, Meta(description="content:…, record:… or root:…")]
-    category: str
-    reason: str
-    created: Moment
-    approvers: list[Key]
+    approvers: Annotated[list[str], Meta(description="Keys, or `account:ID` for whom the registrar signed.")]
     lifted: EmptyOrHex64
-    state: Literal["proposed", "standing", "lifted"]
+    why_lifted: str
+    state: State
     approvals: Count
     needed: Count
     obeyed: Annotated[int, Meta(ge=0, description="Storage managers that returned a receipt.")]
+    median_s: Annotated[
+        int | None, Meta(description="Seconds from the order to the receipt, for half of them at most.")
+    ]
+    slowest_s: Annotated[int | None, Meta(description="Seconds to the last receipt so far.")]
 
 
 class TaintPage(TypedDict):
@@ -54,9 +60,35 @@ class Decided(TypedDict):
     """How a taint stands after a curator's decision."""
 
     id: Hex64
-    state: Literal["proposed", "standing", "lifted"]
+    state: State
     approvals: Count
     needed: Count
+
+
+class TaintMessage(Body):
+    """An order, for which the registrar signs; or an event of type `taint` with its body, signed by the
+    curator's key."""
+
+    subject: Annotated[str, Meta(max_length=100, description="content:…, record:… or root:…")] = ""
+    effect: Effect | None = None
+    category: Annotated[str, Meta(max_length=40)] = ""
+    reason: Annotated[str, Meta(max_length=2000, description="Shown to whoever asks for the data.")] = ""
+    basis: Annotated[str, Meta(max_length=300)] = ""
+    jurisdiction: Annotated[str, Meta(max_length=60)] = ""
+    evidence: Annotated[str, Meta(max_length=64)] = ""
+    appeal: Annotated[str, Meta(max_length=300)] = ""
+    expires: Annotated[str, Meta(max_length=20)] = ""
+    event: Event | None = None
+    body: dict[str, Any] | None = None
+
+
+class LiftMessage(Body):
+    """A reason, for which the registrar signs; or an event of type `lift` with its body, signed by the
+    curator's key."""
+
+    reason: Annotated[str, Meta(max_length=2000)] = ""
+    event: Event | None = None
+    body: dict[str, Any] | None = None
 
 
 class ReceiptBody(Body):
@@ -128,29 +160,27 @@ def _documents(
     connection: Connection, registrar: Registrar, last: tuple[str, str] | None, limit: int | None
 ) -> list[tuple[tuple[str, str], dict[str, Any]]]:
     """Each with what it is ordered by."""
-    obeyed, agreed = taints.obeyed(connection), taints.all_approvers(connection)
-    who, found = curators.read(connection, registrar.settings), []
-    for taint in taints.newest(connection, last, limit):
-        approvers = agreed.get(taint.id, [])
-        found.append(
-            (
-                (taint.created, taint.id),
-                {
-                    "id": taint.id,
-                    "subject": str(taint.subject),
-                    "category": taint.category,
-                    "reason": taint.reason,
-                    "created": taint.effective or taint.created,
-                    "approvers": approvers,
-                    "lifted": taint.lifted,
-                    "state": taint.state,
-                    "approvals": who.count(approvers),
-                    "needed": who.needed,
-                    "obeyed": obeyed.get(taint.id, 0),
-                },
-            )
+    agreed, who = taints.all_approvers(connection), curators.read(connection, registrar.settings)
+    some = taints.newest(connection, last, limit)
+    obeyed = obedience.of_taints(connection, [t.id for t in some])
+    return [
+        (
+            (taint.created, taint.id),
+            {
+                **shown,
+                "approvers": agreed.get(taint.id, []),
+                "lifted": taint.lifted,
+                "why_lifted": taints.why_lifted(connection, taint),
+                "state": taint.state,
+                "approvals": who.count(agreed.get(taint.id, [])),
+                "needed": curation.needed(who, taint),
+                "obeyed": obeyed.get(taint.id, obedience.NONE).nodes,
+                "median_s": obeyed.get(taint.id, obedience.NONE).median_s,
+                "slowest_s": obeyed.get(taint.id, obedience.NONE).slowest_s,
+            },
         )
-    return found
+        for taint, shown in zip(some, documents.taint_documents(tuple(some)), strict=True)
+    ]
 
 
 def _answer(decision: Decision) -> web.Response:
@@ -163,20 +193,26 @@ def _answer(decision: Decision) -> web.Response:
     return web.json_response(document, status=201 if decision.new else 200)
 
 
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request says, without what it leaves empty."""
+    return {name: value for name, value in message.items() if value not in (None, "")}
+
+
 @routes.post("/api/v1/taints")
 @operation(
     "Propose or approve a taint",
     tag="Taints",
     answers={200: Decided, 201: Decided},
     problems=(404, 409),
-    body=SignedEvent,
-    security=SIGNED,
+    body=TaintMessage,
+    security=PERSON,
+    scope="curate",
 )
 async def post_taint(request: web.Request) -> web.Response:
-    """A curator proposes or approves a taint."""
-    registrar = request.app[REGISTRAR]
-    signed, message = await auth.signed_json(request)
-    return _answer(await curation.taint(registrar, signed, message))
+    """A curator proposes a taint, or approves another one's with the same subject, effect and end."""
+    principal = await require(request, Role.CURATOR, "curate")
+    message = _message(await json_of(request))
+    return _answer(await curation.taint(request.app[REGISTRAR], principal, message))
 
 
 @routes.post("/api/v1/taints/{id}/lift")
@@ -186,14 +222,16 @@ async def post_taint(request: web.Request) -> web.Response:
     answers={200: Decided, 201: Decided},
     problems=(404, 409),
     path=_ID,
-    body=SignedEvent,
-    security=SIGNED,
+    body=LiftMessage,
+    security=PERSON,
+    scope="curate",
 )
 async def lift_taint(request: web.Request) -> web.Response:
     """A curator lifts a taint."""
     registrar, taint_id = request.app[REGISTRAR], path_hex64(request, "id")
-    signed, message = await auth.signed_json(request)
-    return _answer(await curation.lift(registrar, taint_id, signed, message))
+    principal = await require(request, Role.CURATOR, "curate")
+    message = _message(await json_of(request))
+    return _answer(await curation.lift(registrar, taint_id, principal, message))
 
 
 @routes.post("/api/v1/receipts")
@@ -221,6 +259,8 @@ def _keep(connection: Connection, removal: Removal, document: dict[str, Any]) ->
     taint = taints.by_id(connection, removal.taint)
     if taint is None:
         raise NotFound(f"there is no taint {removal.taint[:12]}…")
-    if removal.content_id not in {content_id for _, content_id in taints.hit(connection, taint.subject)}:
+    if removal.content_id not in {
+        content_id for _, content_id in taint_marks.hit(connection, taint.order.subject)
+    }:
         raise NotFound(f"taint {removal.taint[:12]}… does not hit dataset {removal.content_id[:12]}… here")
     taints.put_removal(connection, removal, document)

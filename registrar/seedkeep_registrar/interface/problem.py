@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta
 
 from seedkeep_registrar.interface.fields import Hex64, Moment
 
 PROBLEM_TYPE = "application/problem+json"
+
+
+#: what a taint does: delete now; withhold now and delete after 14 days; withhold; warn
+Effect = Literal["remove", "quarantine", "hide", "warn"]
 
 
 class Problem(TypedDict):
@@ -29,8 +33,14 @@ class Taint(TypedDict):
 
     id: Hex64
     subject: Annotated[str, Meta(description="content:…, record:… or root:…")]
+    effect: Effect
     category: str
     reason: str
+    basis: Annotated[str, Meta(description="The law, ruling or policy it rests on; may be empty.")]
+    jurisdiction: Annotated[str, Meta(description="Where that holds; may be empty.")]
+    evidence: Annotated[str, Meta(description="SHA-256 of a document that shows it; may be empty.")]
+    appeal: Annotated[str, Meta(description="How to object; may be empty.")]
+    expires: Annotated[str, Meta(description="When it ends by itself; empty: never.")]
     created: Moment
 
 

@@ -15,6 +15,7 @@ from seedkeep_registrar.store import (
     private_seeds_tables,  # noqa: F401
     running_tables,  # noqa: F401
     search_tables,  # noqa: F401
+    taint_tables,  # noqa: F401
     totals_tables,  # noqa: F401
     uploads_tables,  # noqa: F401
 )

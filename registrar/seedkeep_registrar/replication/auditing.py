@@ -19,7 +19,16 @@ from seedkeep.core.audit import LEAVES, LeafAt, Opening, Outcome, draw_numbers, 
 from seedkeep.core.errors import Conflict, NotFound, Refused
 from seedkeep_registrar.replication import leases
 from seedkeep_registrar.settings import Settings
-from seedkeep_registrar.store import attestations, audits, claims, datasets, files, nodes, records
+from seedkeep_registrar.store import (
+    attestations,
+    audits,
+    claims,
+    datasets,
+    files,
+    nodes,
+    records,
+    taint_marks,
+)
 from seedkeep_registrar.store.audits import ASKED, COMMITTED, DONE, Audit
 
 #: how much an audit without an answer weighs, and the weight in a row that fails a claim
@@ -44,7 +53,7 @@ def hand_out(
     """Draw challenges for the copies of a node that are due, and start their first round."""
     handed = []
     for claim in claims.due_audits(connection, node, now, limit=AT_ONCE):
-        known = records.by_content_id(connection, claim.content_id)
+        known = records.servable(connection, claim.content_id)
         if not known or audits.running(connection, claim.content_id, node):
             soon = {"next_audit": now + settings.audit_deadline_s}
             claims.change(connection, claim.content_id, node, soon)
@@ -130,6 +139,9 @@ def refuse(
         return _failed(connection, settings, audit, now, "the node says that it does not have the bytes")
     dataset = datasets.by_content_id(connection, audit.content_id)
     here = dataset is not None and not dataset.servable
+    if here and taint_marks.kept_among(connection, [audit.content_id], now):
+        audits.end(connection, audit_id, Outcome.UNKNOWN.value, "tainted, and to be kept")
+        return Outcome.UNKNOWN
     audits.end(
         connection, audit_id, Outcome.UNKNOWN.value, "tainted" if here else "tainted elsewhere, says the node"
     )

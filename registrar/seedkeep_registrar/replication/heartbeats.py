@@ -21,7 +21,7 @@ from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases, offers
 from seedkeep_registrar.replication.leases import Reported
-from seedkeep_registrar.store import audits, claims, taint_heads
+from seedkeep_registrar.store import audits, claims, taint_heads, taint_marks
 from seedkeep_registrar.store.audits import Audit
 from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
@@ -113,6 +113,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 def _plan(connection: Connection, registrar: Registrar, node_key: str, report: Report) -> _Plan:
     node = leases.known_node(connection, node_key)
     forbidden = claims.forbidden(connection, node_key)
+    forbidden -= taint_marks.kept_among(connection, forbidden, registrar.clock())
     held = tuple(
         c
         for c in claims.of_node(connection, node_key)

@@ -244,7 +244,8 @@ audit_tallies = Table(
     Column("count", BigInteger, nullable=False),
 )
 
-#: ``created``: proposed; ``effective``: in force since (both as printed); ``lifted``: an event's hash
+#: ``created``: proposed; ``effective``: in force since; ``expires``: ends by itself, or "" (all as printed);
+#: ``lifted``: an event's hash
 taints = Table(
     "taints",
     metadata,
@@ -253,6 +254,12 @@ taints = Table(
     Column("value", HEX64, nullable=False),
     Column("category", String(32), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("effect", String(16), nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("jurisdiction", Text, nullable=False),
+    Column("evidence", String(64), nullable=False),
+    Column("appeal", Text, nullable=False),
+    Column("expires", String(20), nullable=False),
     Column("state", String(16), nullable=False),
     Column("created", String(20), nullable=False),
     Column("effective", String(20), nullable=False),
@@ -272,7 +279,7 @@ approvals = Table(
     Column("number", Integer, nullable=False),
 )
 
-#: which records a standing taint hits
+#: which records a standing taint withholds; see also taint_tables.py
 tainted_records = Table(
     "tainted_records",
     metadata,

@@ -1,36 +1,37 @@
-"""Taints: proposed, standing, lifted; what they hit; the published lists; receipts of removal."""
+"""Taints: proposed, standing, ended; the published lists; receipts of removal. What they hit: taint_marks."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
+from seedkeep.core.errors import Refused
+from seedkeep.core.events import Event
 from seedkeep.core.statements import Removal
-from seedkeep.core.taints.body import Order, Subject, SubjectKind, usual_effect
-from seedkeep.core.taints.entry import Entry, encode_list
-from seedkeep_registrar.store import datasets, events
-from seedkeep_registrar.store.tables import (
-    approvals,
-    files,
-    records,
-    removals,
-    taint_lists,
-    tainted_records,
-    taints,
-)
+from seedkeep.core.taints.body import Effect, LiftBody, Order, Subject, SubjectKind
+from seedkeep.core.taints.entry import LIFT_BYTES, MAX_LIST_BYTES, Entry, encode_list
+from seedkeep_registrar.store import events
+from seedkeep_registrar.store.tables import approvals, files, removals, taint_lists, tainted_records, taints
+from seedkeep_registrar.store.tables import events as event_rows
 
 PROPOSED = "proposed"
 STANDING = "standing"
 LIFTED = "lifted"
+EXPIRED = "expired"
 _LISTS_KEPT = 16
 _ROOTS_AT_ONCE = 500
+_ORDER = ("category", "reason", "basis", "jurisdiction", "evidence", "appeal", "expires")
 _STANDING_ON_SUBJECT = (
     select(taints)
     .where(
-        taints.c.kind == bindparam("kind"), taints.c.value == bindparam("value"), taints.c.state == STANDING
+        taints.c.kind == bindparam("kind"),
+        taints.c.value == bindparam("value"),
+        taints.c.state == STANDING,
+        taints.c.effect != Effect.WARN.value,
     )
     .limit(1)
 )
@@ -67,9 +68,7 @@ class Taint:
     """
 
     id: str
-    subject: Subject
-    category: str
-    reason: str
+    order: Order
     state: str
     created: str
     effective: str
@@ -77,24 +76,17 @@ class Taint:
     lifted: str
 
 
-def _taint(row: Row[tuple[object, ...]]) -> Taint:
-    return Taint(
-        row.id,
-        Subject(SubjectKind(row.kind), row.value),
-        row.category,
-        row.reason,
-        row.state,
-        row.created,
-        row.effective,
-        row.version,
-        row.lifted,
-    )
+def taint_of(row: Row[tuple[object, ...]]) -> Taint:
+    """A row of the table."""
+    said = {name: getattr(row, name) for name in _ORDER}
+    order = Order(subject=Subject(SubjectKind(row.kind), row.value), effect=Effect(row.effect), **said)
+    return Taint(row.id, order, row.state, row.created, row.effective, row.version, row.lifted)
 
 
 def by_id(connection: Connection, taint_id: str) -> Taint | None:
     """One taint."""
     row = connection.execute(select(taints).where(taints.c.id == taint_id)).first()
-    return _taint(row) if row else None
+    return taint_of(row) if row else None
 
 
 def newest(connection: Connection, last: tuple[str, str] | None, limit: int | None) -> list[Taint]:
@@ -110,21 +102,31 @@ def newest(connection: Connection, last: tuple[str, str] | None, limit: int | No
         query = query.where(
             or_(taints.c.created < created, and_(taints.c.created == created, taints.c.id > taint_id))
         )
-    return [_taint(row) for row in connection.execute(query)]
+    return [taint_of(row) for row in connection.execute(query)]
 
 
-def on_subject(connection: Connection, subject: Subject) -> Taint | None:
-    """The taint proposed or standing on exactly this subject."""
-    row = connection.execute(
+def of_subject(connection: Connection, subject: Subject) -> list[Taint]:
+    """All taints ever proposed on exactly this subject, oldest first."""
+    rows = connection.execute(
         select(taints)
+        .where(taints.c.kind == subject.kind.value, taints.c.value == subject.value)
+        .order_by(taints.c.created, taints.c.id)
+    )
+    return [taint_of(row) for row in rows]
+
+
+def proposed_by(connection: Connection, approvers: Iterable[str]) -> list[Taint]:
+    """Taints that are proposed or stand, of which one of these was the first to agree."""
+    rows = connection.execute(
+        select(taints)
+        .join(approvals, approvals.c.taint == taints.c.id)
         .where(
-            taints.c.kind == subject.kind.value,
-            taints.c.value == subject.value,
+            approvals.c.number == 0,
+            approvals.c.curator.in_(list(approvers)),
             taints.c.state.in_((PROPOSED, STANDING)),
         )
-        .limit(1)
-    ).first()
-    return _taint(row) if row else None
+    )
+    return [taint_of(row) for row in rows]
 
 
 def of_event(connection: Connection, event_hash: str) -> Taint | None:
@@ -134,23 +136,24 @@ def of_event(connection: Connection, event_hash: str) -> Taint | None:
         .join(approvals, approvals.c.taint == taints.c.id)
         .where(approvals.c.event == event_hash)
     ).first()
-    return _taint(row) if row else None
+    return taint_of(row) if row else None
 
 
 def propose(connection: Connection, taint: Taint) -> None:
     """Insert a taint that does not stand yet."""
+    order = taint.order
     connection.execute(
         insert(taints).values(
             id=taint.id,
-            kind=taint.subject.kind.value,
-            value=taint.subject.value,
-            category=taint.category,
-            reason=taint.reason,
+            kind=order.subject.kind.value,
+            value=order.subject.value,
+            effect=order.effect.value,
             state=PROPOSED,
             created=taint.created,
             effective="",
             version=0,
             lifted="",
+            **{name: getattr(order, name) for name in _ORDER},
         )
     )
 
@@ -171,68 +174,49 @@ def approvers(connection: Connection, taint_id: str) -> tuple[str, ...]:
     return tuple(rows.scalars())
 
 
-def hit(connection: Connection, subject: Subject) -> list[tuple[str, str]]:
-    """The records (rid, content id) that a taint on ``subject`` forbids."""
-    query = select(records.c.rid, records.c.content_id)
-    if subject.kind is SubjectKind.ROOT:
-        tainted = select(files.c.manifest_id).where(files.c.root == bytes.fromhex(subject.value))
-        query = query.where(records.c.manifest_id.in_(tainted))
-    elif subject.kind is SubjectKind.CONTENT:
-        query = query.where(records.c.content_id == subject.value)
-    else:
-        query = query.where(records.c.rid == subject.value)
-    return [(row.rid, row.content_id) for row in connection.execute(query)]
+def stand(connection: Connection, taint_id: str, *, effective: str) -> Taint:
+    """Put a taint into force: a new version of the list has it.
 
-
-def stand(connection: Connection, taint_id: str, *, effective: str) -> list[str]:
-    """Put a taint into force: a new list version, its records marked.
-
-    Returns:
-        The content ids that it hits.
+    Raises:
+        Refused: the list is full.
     """
-    head = events.lock(connection)
-    version = head.taint_version + 1
+    version = events.lock(connection).taint_version + 1
     connection.execute(
         update(taints)
         .where(taints.c.id == taint_id)
         .values(state=STANDING, effective=effective, version=version)
     )
-    taint = by_id(connection, taint_id)
-    assert taint is not None
-    found = hit(connection, taint.subject)
-    if found:
-        connection.execute(insert(tainted_records), [{"taint": taint_id, "rid": rid} for rid, _ in found])
-    content_ids = sorted({content_id for _, content_id in found})
-    datasets.update_servable(connection, content_ids)
     _publish(connection, version)
-    return content_ids
-
-
-def lift(connection: Connection, taint_id: str, lift_hash: str) -> list[str]:
-    """Lift a taint, or withdraw one that was only proposed.
-
-    Returns:
-        The content ids that it had hit.
-    """
     taint = by_id(connection, taint_id)
     assert taint is not None
-    connection.execute(update(taints).where(taints.c.id == taint_id).values(state=LIFTED, lifted=lift_hash))
-    if taint.state != STANDING:
-        return []
-    content_ids = sorted({content_id for _, content_id in _marked(connection, taint_id)})
-    connection.execute(delete(tainted_records).where(tainted_records.c.taint == taint_id))
-    datasets.update_servable(connection, content_ids)
-    _publish(connection, events.lock(connection).taint_version + 1)
-    return content_ids
+    return taint
 
 
-def _marked(connection: Connection, taint_id: str) -> list[tuple[str, str]]:
+def lift(connection: Connection, taint: Taint, lift_hash: str) -> None:
+    """Lift a taint, or withdraw one that was only proposed."""
+    changed = update(taints).where(taints.c.id == taint.id).values(state=LIFTED, lifted=lift_hash)
+    connection.execute(changed)
+    if taint.version:
+        _publish(connection, events.lock(connection).taint_version + 1)
+
+
+def ended(connection: Connection, now: str, *, limit: int = 200) -> list[Taint]:
+    """Taints whose time is over and that are still in the state before.
+
+    Args:
+        now: as printed.
+    """
     rows = connection.execute(
-        select(records.c.rid, records.c.content_id)
-        .join(tainted_records, tainted_records.c.rid == records.c.rid)
-        .where(tainted_records.c.taint == taint_id)
+        select(taints)
+        .where(taints.c.state.in_((PROPOSED, STANDING)), taints.c.expires != "", taints.c.expires <= now)
+        .limit(limit)
     )
-    return [(row.rid, row.content_id) for row in rows]
+    return [taint_of(row) for row in rows]
+
+
+def expire(connection: Connection, taint: Taint) -> None:
+    """Write down that its time is over; the list says so already."""
+    connection.execute(update(taints).where(taints.c.id == taint.id).values(state=EXPIRED))
 
 
 def all_approvers(connection: Connection) -> dict[str, list[str]]:
@@ -250,19 +234,16 @@ def entries(connection: Connection) -> list[Entry]:
     rows = connection.execute(select(taints).where(taints.c.version > 0)).all()
     agreed = all_approvers(connection)
     return [
-        Entry(
-            t.id,
-            Order(t.subject, t.category, t.reason, usual_effect(t.category)),
-            t.effective,
-            tuple(agreed.get(t.id, [])),
-            t.lifted,
-        )
-        for t in map(_taint, rows)
+        Entry(t.id, t.order, t.effective, tuple(agreed.get(t.id, [])), t.lifted) for t in map(taint_of, rows)
     ]
 
 
 def _publish(connection: Connection, version: int) -> None:
-    data = encode_list(entries(connection))
+    every = entries(connection)
+    data = encode_list(every)
+    # a list that clients must refuse would hide all that comes after; there is always room for every lift
+    if len(data) + LIFT_BYTES * sum(not e.lifted for e in every) > MAX_LIST_BYTES:
+        raise Refused("the list of taints is full", hint="Ask the registrar's operator.")
     sha256 = hashlib.sha256(data).hexdigest()
     connection.execute(insert(taint_lists).values(sha256=sha256, version=version, list=data))
     connection.execute(delete(taint_lists).where(taint_lists.c.version <= version - _LISTS_KEPT))
@@ -280,20 +261,22 @@ def published(connection: Connection, sha256: str) -> bytes | None:
 
 
 def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
-    """The taints in force on a record, its content or its files, oldest first."""
-    return [_taint(row) for row in connection.execute(_STANDING_ON_RECORD, {"rid": rid})]
+    """The taints that withhold a record, oldest first: on it, its content, or all its files."""
+    return [taint_of(row) for row in connection.execute(_STANDING_ON_RECORD, {"rid": rid})]
 
 
 def standing_on_new_record(
     connection: Connection, rid: str, content_id: str, manifest_id: int
 ) -> list[Taint]:
-    """The taints in force on a record to be made: on its rid, its content or a file of its indexed manifest,
-    oldest first."""
+    """The taints in force on a record to be made, warnings too: on its rid, its content or a file of its
+    indexed manifest, oldest first."""
     may_hit = connection.execute(_MAY_HIT_NEW_RECORD, {"content_id": content_id, "rid": rid})
-    found = list(map(_taint, may_hit))
-    roots = [t.subject.value for t in found if t.subject.kind is SubjectKind.ROOT]
+    found = list(map(taint_of, may_hit))
+    roots = [t.order.subject.value for t in found if t.order.subject.kind is SubjectKind.ROOT]
     there = _roots_in(connection, manifest_id, roots)
-    return [t for t in found if t.subject.kind is not SubjectKind.ROOT or t.subject.value in there]
+    return [
+        t for t in found if t.order.subject.kind is not SubjectKind.ROOT or t.order.subject.value in there
+    ]
 
 
 def _roots_in(connection: Connection, manifest_id: int, roots: list[str]) -> set[str]:
@@ -307,10 +290,10 @@ def _roots_in(connection: Connection, manifest_id: int, roots: list[str]) -> set
 
 
 def standing_on_subject(connection: Connection, subject: Subject) -> Taint | None:
-    """The taint in force on exactly this subject."""
+    """A taint in force that forbids exactly this subject."""
     named = {"kind": subject.kind.value, "value": subject.value}
     row = connection.execute(_STANDING_ON_SUBJECT, named).first()
-    return _taint(row) if row else None
+    return taint_of(row) if row else None
 
 
 def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
@@ -337,9 +320,9 @@ def put_removal(connection: Connection, removal: Removal, document: dict[str, An
     )
 
 
-def obeyed(connection: Connection) -> dict[str, int]:
-    """How many nodes returned a receipt, by taint."""
-    rows = connection.execute(
-        select(removals.c.taint, func.count(removals.c.node.distinct())).group_by(removals.c.taint)
-    )
-    return {taint: int(count) for taint, count in rows}
+def why_lifted(connection: Connection, taint: Taint) -> str:
+    """The reason that the lift of a taint gives; "" when it was not lifted, or its body has been dropped."""
+    query = select(event_rows.c.leaf).where(event_rows.c.hash == taint.lifted)
+    leaf = connection.execute(query).scalar_one_or_none() if taint.lifted else None
+    body = events.body(connection, Event.parse(leaf).body_sha256) if leaf is not None else None
+    return LiftBody.parse(body).reason if body is not None else ""

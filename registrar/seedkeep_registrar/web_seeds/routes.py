@@ -21,7 +21,7 @@ from seedkeep.core.web_seed import path_below
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import gone, tainted_record
 from seedkeep_registrar.recent import Recent
-from seedkeep_registrar.store import account_keys, files, private_seeds, records, taints
+from seedkeep_registrar.store import account_keys, files, private_seeds, records, taint_marks, taints
 from seedkeep_registrar.store.private_seeds import is_private
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.taints import Taint
@@ -56,12 +56,13 @@ class _Place:
     """Where a file is, or the taints that forbid it, or the withdrawn record.
 
     Args:
+        tainted: the record, the taints, and the path of the file when they are about that alone.
         web_seeds: private storage first.
     """
 
     size: int
     web_seeds: tuple[_Seed, ...]
-    tainted: tuple[Record, tuple[Taint, ...]] | None = None
+    tainted: tuple[Record, tuple[Taint, ...], str] | None = None
     gone: Record | None = None
 
 
@@ -95,12 +96,14 @@ def _look_up(connection: Connection, home_key: str, content_id: str, wanted: str
         if not known:
             return None
         standing = tuple(taints.standing_on_record(connection, known[0].rid))
-        return _Place(0, (), tainted=(known[0], standing)) if standing else _Place(0, (), gone=known[0])
+        return _Place(0, (), tainted=(known[0], standing, "")) if standing else _Place(0, (), gone=known[0])
     first = servable[0]
     path = wanted if wanted == first.name else wanted.removeprefix(f"{first.name}/")
     entry = files.find_path(connection, content_id, path)
     if entry is None or path_below(first.name, path, files=first.files) != wanted:
         return None
+    if on_file := tuple(taint_marks.on_file(connection, first.rid, content_id, path)):
+        return _Place(0, (), tainted=(first, on_file, path))
     seeds = dict.fromkeys(seed for record in servable for seed in _seeds(connection, home_key, record))
     # what is private can be read in no other way than through here
     return _Place(entry.size, tuple(sorted(seeds, key=lambda seed: not is_private(seed.url))))
