@@ -52,6 +52,7 @@ from seedkeep.registrar_messages import (
     audit_id,
     leaf_at,
 )
+from seedkeep.registrar_queue import RegistrarQueue
 from seedkeep.registrar_records import RegistrarRecords, WithdrawnRecord
 
 MAX_WAIT_S = 60.0
@@ -93,6 +94,8 @@ class RegistrarClient:
         self._asking = asyncio.Lock()
         #: its records with all their events
         self.chains = RegistrarRecords(self._http, self.info)
+        #: what waits for its curators
+        self.queue = RegistrarQueue(self._http, self.info)
 
     @property
     def url(self) -> str:

@@ -27,6 +27,7 @@ _MODULES = {
     "history": "record",
     "withdraw": "record",
     "node": "node",
+    "curate": "curate",
     "taint": "taint",
     "key": "key",
     "login": "login",
