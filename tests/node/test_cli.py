@@ -150,6 +150,7 @@ def test_a_misspelt_setting_names_the_nearest(tmp_path: Path) -> None:
     [
         [],
         ["node"],
+        ["curate"],
         ["taint"],
         ["key"],
         ["registrar"],
@@ -169,7 +170,8 @@ def test_every_command_explains_itself(tmp_path: Path, group: list[str]) -> None
 
 def test_the_names_of_the_commands_are_the_promised_ones(tmp_path: Path) -> None:
     top = inside(tmp_path, "--help").stdout
-    for name in ("demo", "fetch", "info", "key", "node", "registrar", "share", "taint", "verify", "whatis"):
+    names = ("curate", "demo", "fetch", "info", "key", "node", "registrar", "share", "taint", "verify", "whatis")
+    for name in names:
         assert f"\n  {name} " in top
     node = inside(tmp_path, "node", "--help").stdout
     for name in ("up", "status", "pause", "resume", "drain", "down", "ls"):
