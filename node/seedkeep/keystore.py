@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.core.keys import SEED_BYTES, PrivateKey
+from seedkeep.durable import sync_folder
 
 
 class KeyFileError(Error):
@@ -35,7 +36,8 @@ def create(path: Path) -> PrivateKey:
                 os.fsync(file.fileno())
             # a link, unlike a rename, never replaces a key that somebody made meanwhile
             os.link(draft, path)
-            _flush(path.parent)
+            # a key that is gone takes what it signed with it
+            sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -45,15 +47,6 @@ def create(path: Path) -> PrivateKey:
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be written: {error.strerror}") from error
     return key
-
-
-def _flush(folder: Path) -> None:
-    """Make a new name survive a loss of power: a key that is gone takes what it signed with it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load(path: Path) -> PrivateKey:

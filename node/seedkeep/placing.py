@@ -23,6 +23,7 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import MetaFile
 from seedkeep.core.paths import is_utf8, printable
 from seedkeep.core.units import print_size
+from seedkeep.durable import sync_folder
 from seedkeep.file_digests import Wanted, digest_files, enter_pieces
 from seedkeep.ingest.plan import PieceTable
 
@@ -321,11 +322,7 @@ def _flush_directories(layout: Layout, files: frozenset[int]) -> None:
         os.sync()
         return
     for parent in parents:
-        fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(parent)
 
 
 def _move(source: Path, place: Path, *, force: bool) -> None:

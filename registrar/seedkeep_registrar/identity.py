@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seedkeep.core.errors import UsageError
 from seedkeep.core.keys import SEED_BYTES, PrivateKey
+from seedkeep_registrar import durable
 
 KEY_FILE = "registrar.pem"
 LOCK_FILE = "registrar.lock"
@@ -69,19 +70,11 @@ def load_key(data: Path, random: Callable[[int], bytes]) -> PrivateKey:
     except OSError as error:
         raise UsageError(f"the registrar's key {place} cannot be read: {error.strerror}") from error
     draft = place.with_suffix(f".{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(PrivateKey(random(SEED_BYTES)).to_pem())
-            file.flush()
-            os.fsync(file.fileno())
+        durable.create(draft, PrivateKey(random(SEED_BYTES)).to_pem(), 0o600)
         with suppress(FileExistsError):  # another process was quicker
             os.link(draft, place)
     finally:
-        draft.unlink()
-    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        draft.unlink(missing_ok=True)
+    durable.sync_folder(data)
     return PrivateKey.from_pem(place.read_bytes())

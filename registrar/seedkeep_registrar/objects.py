@@ -18,18 +18,11 @@ from pathlib import Path
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.durable import sync_folder
 from seedkeep_registrar.problems import TooLarge
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _SMALL = 256 * 1024
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class ObjectStore:
@@ -50,7 +43,7 @@ class ObjectStore:
         """Make the folders."""
         for name in ("incoming", *(f"{i:02x}" for i in range(256))):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     def drop_unfinished(self) -> None:
         """Drop what a crash left half-written; nobody may be putting anything."""
@@ -130,7 +123,7 @@ class ObjectStore:
                     os.fsync(out.fileno())
                 place = self.path(sha256)
                 temporary.replace(place)
-                _sync_folder(place.parent)
+                sync_folder(place.parent)
 
             await asyncio.to_thread(finish)
             return True

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedkeep.core.errors import InvalidInput
-from seedkeep_registrar.interface.paging import cursor_of, values_of
+from seedkeep_registrar.interface.paging import cursor_of, number_in, values_of
 from tests.support.registrar import Person, RegistrarUnderTest, shareable
 
 
@@ -19,6 +19,13 @@ def test_a_cursor_gives_back_what_it_was_made_of(number: float, text: str) -> No
     cursor = cursor_of(number, text)
     assert re.fullmatch("[A-Za-z0-9_-]+", cursor)
     assert values_of(cursor, tuple[float, str]) == (number, text)
+
+
+@pytest.mark.parametrize("text", ["-1", "1" * 16, "٣", "1.5", " 1", "x"])
+def test_a_number_that_no_page_gave_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="cursor"):
+        number_in(text)
+    assert (number_in(""), number_in("0"), number_in("9" * 15)) == (None, 0, 10**15 - 1)
 
 
 @given(st.text(max_size=40))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from seedkeep.core.errors import Error, NoSpace, NotFound
 from seedkeep.core.manifest import Manifest
+from seedkeep.durable import sync_folder
 from seedkeep.storage.layout import NO_SPACE, open_below, place_of
 
 _CHUNK = 1 << 20
@@ -175,11 +176,7 @@ def _sync_folders(folder: Path, manifest: Manifest) -> None:
             folders.add(path)
             path = path.parent
     for path in folders:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(path)
 
 
 def copy_files(source: Path, target: Path, manifest: Manifest, stop: threading.Event) -> None:

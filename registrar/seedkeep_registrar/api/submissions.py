@@ -9,7 +9,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.decision import APPROVE, REJECT, RETURN
-from seedkeep.core.errors import InvalidInput, NotFound
+from seedkeep.core.errors import NotFound
 from seedkeep_registrar import submissions, times
 from seedkeep_registrar.accounts.principal import Principal, Role, json_of, require
 from seedkeep_registrar.api.fields import path_hex64
@@ -17,7 +17,7 @@ from seedkeep_registrar.api.shapes import Event
 from seedkeep_registrar.api.submission_shapes import Mails, Submission, SubmissionPage
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.operation import PERSON, Body, Content, Link, Query, operation, query_of
-from seedkeep_registrar.interface.paging import page
+from seedkeep_registrar.interface.paging import number_in, page
 from seedkeep_registrar.store import mails, records
 from seedkeep_registrar.store import submissions as stored
 from seedkeep_registrar.store.mails import Kept
@@ -48,19 +48,6 @@ class DecisionMessage(Body):
     body: dict[str, Any] | None = None
 
 
-def cursor_number(cursor: str) -> int:
-    """The number in a cursor of these lists; 0 for "".
-
-    Raises:
-        InvalidInput: no page gave this cursor.
-    """
-    if not cursor:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
-        raise InvalidInput("this cursor is not one that a page gave")
-    return int(cursor)
-
-
 @routes.get("/api/v1/submissions")
 @operation(
     "List the submissions",
@@ -76,7 +63,7 @@ async def list_submissions(request: web.Request) -> web.Response:
     registrar, query = request.app[REGISTRAR], query_of(request, SubmissionQuery)
     principal = await require(request, Role.VISITOR, "read")
     states = (query.state,) if query.state else ()
-    after = cursor_number(query.cursor)
+    after = number_in(query.cursor) or 0
     found = await registrar.db.read(submissions.listed, principal, states, after, query.limit + 1)
     shown = found[: query.limit]
     following = str(shown[-1].number) if len(found) > len(shown) else None

@@ -20,6 +20,7 @@ from seedkeep.core.units import print_size
 from seedkeep_registrar import collecting, times
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.feeds.documents import ATOM, RSS, Feed, Item, atom, rss
+from seedkeep_registrar.interface.paging import number_in
 from seedkeep_registrar.search.find import FILTERS, NEWEST, Asked, Result, find, results_of
 from seedkeep_registrar.search.words import LONGEST_QUERY
 from seedkeep_registrar.store.collections import Collection, Entry
@@ -81,10 +82,7 @@ async def _searched(
 @routes.get("/feeds/collections/{slug}.{form:rss|atom}")
 async def collection_feed(request: web.Request) -> web.Response:
     """What is on a collection, the last added first."""
-    cursor = request.query.get("cursor", "")
-    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 16):
-        raise InvalidInput("this cursor is not one that a page gave", hint="Follow the links of the feed.")
-    after = int(cursor) if cursor else None
+    after = number_in(request.query.get("cursor", ""))
     slug = request.match_info["slug"]
     collection, found, results = await request.app[REGISTRAR].db.read(_collection, slug, after)
     shown = found[:PER_PAGE]

@@ -20,6 +20,8 @@ from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.operation import Link, Query
 
 Cursor = Annotated[str, Meta(max_length=500, description="The `next` of the page before.")]
+#: fits into BIGINT
+_MOST_DIGITS = 15
 
 
 class PageQuery(Query):
@@ -61,6 +63,19 @@ def values_of(cursor: str, shape: Any) -> Any:
         raise InvalidInput(
             "this cursor is not one that a page gave", hint="Follow `next`, or begin without a cursor."
         ) from error
+
+
+def number_in(cursor: str) -> int | None:
+    """The number that is all of a cursor of a page or a feed; None for "", the first page.
+
+    Raises:
+        InvalidInput: no page gave this cursor.
+    """
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _MOST_DIGITS):
+        raise InvalidInput("this cursor is not one that a page gave", hint="Follow the links of the page.")
+    return int(cursor)
 
 
 def page(request: web.Request, document: Mapping[str, Any]) -> web.Response:

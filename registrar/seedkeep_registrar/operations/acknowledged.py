@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, select
 from seedkeep.core.errors import UsageError
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
+from seedkeep_registrar import durable
 from seedkeep_registrar.database import Database
 from seedkeep_registrar.operations.snapshot import Head
 from seedkeep_registrar.processes.signals import Signals
@@ -84,15 +84,10 @@ class Acknowledged:
             await asyncio.to_thread(self._write, head.sign(self._key).encode(), state.size)
 
     def _write(self, note: bytes, size: int) -> None:
-        draft = self._place.with_suffix(f".{os.getpid()}")
         with self._writing:
             if size <= self._size:
                 return
-            with draft.open("wb") as file:
-                file.write(note)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._place)
+            durable.replace(self._place, note)
             self._size = size
 
     async def _repeat(self) -> None:

@@ -33,7 +33,7 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import Error, InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier, open_note, sign_note
-from seedkeep_registrar import times
+from seedkeep_registrar import durable, times
 from seedkeep_registrar.identity import KEY_FILE
 from seedkeep_registrar.store import events, tables
 
@@ -127,7 +127,7 @@ def take(
         written = {t.name: _dump(connection, t, draft / TABLES, progress) for t in kept_tables()}
         named = sorted({row.sha256 for row in connection.execute(select(tables.objects.c.sha256))})
         _copy_objects(data / OBJECTS, place / OBJECTS, named, progress)
-        _copy_key(data / KEY_FILE, draft / KEY_FILE)
+        durable.create(draft / KEY_FILE, (data / KEY_FILE).read_bytes(), 0o600)
         contents = jcs.dumps(
             {
                 "v": 1,
@@ -141,9 +141,9 @@ def take(
                 "tables": written,
             }
         )
-        _write(draft / CONTENTS, contents)
+        durable.create(draft / CONTENTS, contents)
         head = Head(state.origin, state.size, state.chain, hashlib.sha256(contents).hexdigest())
-        _write(draft / NOTE, head.sign(key).encode())
+        durable.create(draft / NOTE, head.sign(key).encode())
         draft.rename(final)
     except FileExistsError as error:
         raise UsageError(f"there is a snapshot {final} already") from error
@@ -152,13 +152,6 @@ def take(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return final
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _dump(connection: Connection, table: Table, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -231,14 +224,6 @@ def _copy_objects(source: Path, place: Path, named: list[str], progress: Progres
             draft.rename(here)
         if number % 100 == 0 or number == len(named):
             progress(OBJECTS, number)
-
-
-def _copy_key(source: Path, target: Path) -> None:
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(source.read_bytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from seedkeep_registrar.api.resolve import matches_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.pages.forms import Form, form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
+from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.search.cursor import TOP
 from seedkeep_registrar.store import collections
 from seedkeep_registrar.store.collections import Collection, Entry, Step
@@ -102,11 +103,9 @@ async def _collection(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request, *, status: int = 200, problem: str = "") -> web.Response:
-    registrar, text = request.app[REGISTRAR], request.query.get("after", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise InvalidInput("this page does not exist", hint="Follow the links of the page.")
+    registrar, after = request.app[REGISTRAR], number_of(request, "after")
     me, slug = page_principal(request), request.match_info["slug"]
-    read = await registrar.db.read(_read, slug, me, int(text) if text else None)
+    read = await registrar.db.read(_read, slug, me, after)
     shown = read.entries[:_PER_PAGE]
     return show(
         request,
@@ -115,7 +114,7 @@ async def _page(request: web.Request, *, status: int = 200, problem: str = "") -
         collection=document(registrar, read.collection, read.datasets),
         entries=[collected_document(registrar, entry) for entry in shown],
         steps=[step_document(step) for step in read.steps],
-        first=bool(text),
+        first=after is not None,
         next=str(shown[-1].number) if len(read.entries) > len(shown) else "",
         mine=read.mine and me.how == "session",
         problem=problem,

@@ -13,8 +13,9 @@ from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.core.revision import RecordState
 from seedkeep_registrar import submissions, times
 from seedkeep_registrar.accounts.principal import Principal, Role
-from seedkeep_registrar.api.submissions import cursor_number, mails_about
+from seedkeep_registrar.api.submissions import mails_about
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.interface.paging import number_in
 from seedkeep_registrar.pages.forms import form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.problems import problem_of
@@ -35,7 +36,7 @@ async def _queue(request: web.Request) -> web.Response:
     registrar, state = request.app[REGISTRAR], request.query.get("state", WAITING)
     if state not in (*STATES, "all"):
         raise InvalidInput("there is no such state", hint="Follow the links of the page.")
-    after = cursor_number(request.query.get("cursor", ""))
+    after = number_in(request.query.get("cursor", "")) or 0
     states = () if state == "all" else (state,)
     found = await registrar.db.read(submissions.listed, principal, states, after, _PER_PAGE + 1)
     shown = found[:_PER_PAGE]
@@ -62,7 +63,7 @@ async def _page(
 ) -> web.Response:
     registrar, rid = request.app[REGISTRAR], request.match_info["rid"]
     submission, decisions = await submissions.find(registrar, principal, rid)
-    after = cursor_number(request.query.get("files_after", ""))
+    after = number_in(request.query.get("files_after", "")) or 0
     told = await registrar.db.read(_around, submission, principal)
     entries = await asyncio.to_thread(_files, registrar, submission, after)
     state = RecordState.begin(submission.event, submission.body)

@@ -17,6 +17,7 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.operations.health import ready
 from seedkeep_registrar.pages.forms import signed_in
 from seedkeep_registrar.pages.render import show
+from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.store import figures, journal, totals
 from seedkeep_registrar.store.accounts_tables import accounts
 from seedkeep_registrar.store.curation_tables import mails, submissions
@@ -84,11 +85,11 @@ def _line(entry: journal.Entry) -> dict[str, Any]:
 @routes.get("/operate/journal")
 async def _journal(request: web.Request) -> web.Response:
     await signed_in(request, Role.OPERATOR)
-    asked, action = request.query.get("before", ""), request.query.get("action", "")[:64]
-    if (asked and not (asked.isascii() and asked.isdigit() and len(asked) <= 18)) or "\x00" in action:
+    before, action = number_of(request, "before"), request.query.get("action", "")[:64]
+    if "\x00" in action:
         raise InvalidInput("this page does not exist", hint="Follow the links of the page.")
     found = await request.app[REGISTRAR].db.read(
-        journal.newest, before=int(asked) if asked else None, action=action, limit=_PER_PAGE + 1
+        journal.newest, before=before, action=action, limit=_PER_PAGE + 1
     )
     shown = found[:_PER_PAGE]
     return show(
@@ -96,6 +97,6 @@ async def _journal(request: web.Request) -> web.Response:
         "journal.html",
         entries=[_line(e) for e in shown],
         action=action,
-        first=bool(asked),
+        first=before is not None,
         next=str(shown[-1].id) if len(found) > _PER_PAGE else "",
     )

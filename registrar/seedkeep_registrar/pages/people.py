@@ -12,6 +12,7 @@ from seedkeep_registrar.accounts.principal import Account, Principal, Role
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.pages.forms import Form, form_of, see, signed_in
 from seedkeep_registrar.pages.render import show
+from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.store import accounts, groups
 from seedkeep_registrar.store.groups import Group, Member
 
@@ -23,12 +24,10 @@ _ROLES = [(role.word, role.word) for role in Role]
 async def _list(
     request: web.Request, account: Account, *, status: int = 200, problem: str = ""
 ) -> web.Response:
-    text, after = request.query.get("q", "")[:100], request.query.get("after", "0")
-    if not (after.isascii() and after.isdigit() and len(after) <= 15) or "\x00" in text:
+    text, after = request.query.get("q", "")[:100], number_of(request, "after") or 0
+    if "\x00" in text:
         raise InvalidInput("this page does not exist", hint="Follow the links of the page.")
-    found = await request.app[REGISTRAR].db.read(
-        accounts.page, text=text, after=int(after), limit=_PER_PAGE + 1
-    )
+    found = await request.app[REGISTRAR].db.read(accounts.page, text=text, after=after, limit=_PER_PAGE + 1)
     shown = found[:_PER_PAGE]
     return show(
         request,

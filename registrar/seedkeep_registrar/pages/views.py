@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from seedkeep.core.errors import InvalidInput
 from seedkeep.core.licenses import license_of
 from seedkeep.core.manifest import FileEntry
 from seedkeep.core.metadata import parse_metadata
@@ -18,6 +17,7 @@ from seedkeep.core.web_seed import path_below, url_below
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.exports.related import related_url
 from seedkeep_registrar.folder_tree import Folder
+from seedkeep_registrar.interface.paging import number_in
 from seedkeep_registrar.store.folders import Listing
 
 #: files and folders on one page: with their checksums about 60 kB of HTML
@@ -88,17 +88,12 @@ def _seconds(count: float) -> str:
 
 
 def number_of(request: web.Request, name: str) -> int | None:
-    """A cursor of a page, from its query.
+    """A cursor of a page, from its query; None on the first page.
 
     Raises:
-        InvalidInput: it is no number.
+        InvalidInput: no page gave it.
     """
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise InvalidInput(f"{name} is not a cursor of this page", hint="Follow the links of the page.")
-    return int(text)
+    return number_in(request.query.get(name, ""))
 
 
 def record_view(public_url: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from seedkeep_registrar import durable
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.store import datasets
 
@@ -107,13 +108,7 @@ class Whitelist:
 
     def _replace(self, lines: Iterable[str]) -> None:
         text = "".join(f"{line}\n" for line in dict.fromkeys(lines))
-        draft = self._place.with_name(f"{self._place.name}.new")
-        with draft.open("w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), 0o644)  # opentracker runs as a user of its own
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._place)
+        durable.replace(self._place, text.encode("ascii"), 0o644)  # opentracker runs as a user of its own
 
     def _tell(self) -> None:
         if self._pid_file is None:
