@@ -21,6 +21,7 @@ from seedkeep.cli.main import cli
 from seedkeep.cli.output import Output, Step, describe, plain
 from seedkeep.core.decision import DECISION, DecisionBody
 from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable
+from tests.support.web_seed_server import web_seed_server
 
 SHARE_KEYS = [
     "ark",
@@ -170,7 +171,19 @@ def test_every_command_explains_itself(tmp_path: Path, group: list[str]) -> None
 
 def test_the_names_of_the_commands_are_the_promised_ones(tmp_path: Path) -> None:
     top = inside(tmp_path, "--help").stdout
-    names = ("curate", "demo", "fetch", "info", "key", "node", "registrar", "share", "taint", "verify", "whatis")
+    names = (
+        "curate",
+        "demo",
+        "fetch",
+        "info",
+        "key",
+        "node",
+        "registrar",
+        "share",
+        "taint",
+        "verify",
+        "whatis",
+    )
     for name in names:
         assert f"\n  {name} " in top
     node = inside(tmp_path, "node", "--help").stdout
@@ -300,6 +313,25 @@ async def test_a_folder_without_a_note_is_looked_up_by_its_content(
     assert unknown.code == 3
     nothing = await seedkeep(tmp_path, "verify", str(tmp_path / "none"), "--json")
     assert nothing.code == 3
+
+
+async def test_an_old_version_is_fetched_with_a_note_and_latest_gives_the_newest(
+    registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    async with web_seed_server(tmp_path / "served") as server:
+        sharer, seed = registrar.person(), (server.base,)
+        old, new = (shareable(text.decode(), {"a.txt": text, "b.txt": b"same"}) for text in (b"old", b"new"))
+        for what in (old, new):
+            what.data.write(tmp_path / "served")
+        first = await sharer.register(old, web_seeds=seed)
+        await sharer.register(new, web_seeds=seed, supersedes=first["rid"])
+        common = ("--no-peers", "--registrar", registrar.url, "--json")
+        for name, told, bytes_of in ((first["ark"], True, b"old"), (f"{first['ark']}@latest", False, b"new")):
+            out = tmp_path / f"out {told}"
+            fetched = await seedkeep(tmp_path, "fetch", name, "--output", str(out), *common)
+            assert fetched.code == 0, fetched.err
+            assert (Path(fetched.json["path"]) / "a.txt").read_bytes() == bytes_of
+            assert (f"there is a newer version of this dataset: {first['ark']}@latest" in fetched.err) == told
 
 
 async def test_info_shows_the_record_and_its_files(registrar: RegistrarUnderTest, tmp_path: Path) -> None:
