@@ -11,8 +11,9 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import InvalidInput, Refused, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.identifiers import DIGESTS, Identifier, Kind, mint_ark
+from seedkeep.core.log.proof import MAX_PROOF_BYTES, LogProof
 from seedkeep.core.notes import Verifier
-from seedkeep.core.record import Dataset, Receipt, RecordBody
+from seedkeep.core.record import Dataset, RecordBody
 from seedkeep.core.revision import MAX_REVISIONS, RecordState
 from seedkeep.message_fields import HEX64, Fields, usable_tracker, usable_web_seed
 
@@ -51,21 +52,20 @@ def may_be(document: Mapping[str, Any], name: Identifier) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record whose events, bodies and receipts were verified; ``document`` is the whole answer.
+    """A record whose events, bodies and log proofs were verified; ``document`` is the whole answer.
 
     What a registrar merely tells about the dataset (copies, trackers, web seeds) is in ``document`` and
     typed by the properties; it is not signed by anybody.
 
     Args:
-        event, body, receipt, note: of its first event.
+        event, body, proof: of its first event.
         states: after each of its events, the first one first; what is said of it now is in the last one.
     """
 
     document: Mapping[str, Any]
     event: Event
     body: RecordBody
-    receipt: Receipt
-    note: str
+    proof: LogProof
     ark: str
     states: tuple[RecordState, ...]
 
@@ -126,7 +126,7 @@ class Record:
         Args:
             document: with all its events after the first one, as they are in a history, under ``chain``
                 when there are several (see :func:`lacks_chain`).
-            registrar: the key that must have signed the receipts.
+            registrar: whose log its events must be in.
 
         Raises:
             InvalidInput: it is malformed.
@@ -134,13 +134,12 @@ class Record:
                 was not entitled to.
         """
         f = Fields(document, "a record")
-        event, note = Event.parse(f.object("event")), f.text("receipt", limit=10_000)
+        event = Event.parse(f.object("event"))
         event.verify()
         event.check_body(jcs.dumps(f.object("body")))
         body = RecordBody.parse(f.object("body"))
-        receipt = Receipt.open(note, registrar)
-        receipt.check(event)
-        if receipt.origin != registrar.name or event.home != registrar.name or event.type != "record":
+        proof = _proof(f, event, registrar)
+        if event.home != registrar.name or event.type != "record":
             raise VerificationFailed(f"record {event.record_id[:12]}… was not made for {registrar.name}")
         ark = f.text("ark", limit=80)
         found = _ARK_VALUE.fullmatch(ark)
@@ -152,7 +151,7 @@ class Record:
             raise VerificationFailed(f"the document of record {event.record_id[:12]}… contradicts its body")
         states = _states(f, event, registrar)
         _check_told(document, states[-1])
-        return cls(dict(document), event, body, receipt, note, ark, states)
+        return cls(dict(document), event, body, proof, ark, states)
 
     def check_name(self, name: Identifier) -> None:
         """Check that this is the record asked for; names of single files are the manifest's business.
@@ -193,11 +192,22 @@ def _states(f: Fields, first: Event, registrar: Verifier) -> tuple[RecordState, 
                 f" {error.what}",
                 hint="Ask its steward and its registrar.",
             ) from error
-        Receipt.open(entry.text("receipt", limit=10_000), registrar).check(event)
+        _proof(entry, event, registrar)
         states.append(after)
     if len(states) != seq + 1:
         raise VerificationFailed(f"of record {first.record_id[:12]}… not all events are shown")
     return tuple(states)
+
+
+def _proof(f: Fields, event: Event, log: Verifier) -> LogProof:
+    """The proof that an event is in the registrar's log.
+
+    Raises:
+        VerificationFailed: it is not, as far as this shows.
+    """
+    proof = LogProof.parse(f.text("proof", limit=MAX_PROOF_BYTES))
+    proof.verify(event.leaf(), log)
+    return proof
 
 
 def _object(value: Any) -> Mapping[str, Any]:

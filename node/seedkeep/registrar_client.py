@@ -3,7 +3,7 @@
 What it promises:
 
 * nothing is believed that was not verified: the registrar's key is the pinned one, a record's event, body
-  and receipt hold, objects have the digest and the shape that the record names;
+  and proof hold, objects have the digest and the shape that the record names;
 * only requests that may be repeated are repeated (reads, uploads, submitting one signed event);
 * every failure is a :class:`seedkeep.core.errors.Error`; a tainted record is
   :class:`seedkeep.registrar_http.TaintedRecord`, with the reasons.

@@ -101,7 +101,7 @@ class RegistrarRecords:
         return await asyncio.to_thread(Record.parse, document, info.vkey)
 
     async def _chain(self, rid: str) -> list[dict[str, Any]]:
-        """All events of a record but the first one, with bodies and receipts."""
+        """All events of a record but the first one, with bodies and proofs."""
         entries: list[dict[str, Any]] = []
         path = f"/api/v1/records/{quote(rid, safe='')}/revisions"
         cursor: Any = ""
@@ -113,7 +113,7 @@ class RegistrarRecords:
             if not usable or not found or len(entries) > MAX_REVISIONS + 1:
                 raise InvalidInput(f"{self._http.url} did not tell the history of record {rid[:12]}…")
             entries += [
-                {name: entry.get(name) for name in ("event", "body", "receipt")}
+                {name: entry.get(name) for name in ("event", "body", "proof")}
                 for entry in found
                 if isinstance(entry, dict)
             ]

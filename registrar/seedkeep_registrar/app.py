@@ -37,6 +37,7 @@ from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.exports import crawlers
 from seedkeep_registrar.feeds import routes as feeds
 from seedkeep_registrar.interface.manners import manners
+from seedkeep_registrar.log import serving as log
 from seedkeep_registrar.operations import routes as operations
 from seedkeep_registrar.operations.journaling import journalled
 from seedkeep_registrar.operations.limits import limited
@@ -57,6 +58,7 @@ from seedkeep_registrar.web_seeds import routes as web_seeds
 
 _ROUTES = (
     discovery,
+    log,
     objects,
     records,
     resolve,

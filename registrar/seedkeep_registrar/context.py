@@ -19,6 +19,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.database import Database
+from seedkeep_registrar.log.proofs import Proofs
 from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.objects import ObjectStore
 from seedkeep_registrar.processes.signals import Signals
@@ -34,10 +35,11 @@ class Registrar:
 
     Args:
         public_url: how others reach it; no ``/`` at its end.
-        origin: ``host[:port][/path]`` of the public URL; the name in receipts and taint heads.
-        key: signs receipts and taint heads.
+        origin: ``host[:port][/path]`` of the public URL; the name in checkpoints and taint heads.
+        key: signs checkpoints and taint heads.
         vkey: name and public half of it.
         db: the database.
+        proofs: that events are in the log.
         objects: manifests, layers and v1 pieces, by SHA-256.
         workers: runs heavy pure functions outside the loop.
         signals: what the processes of this registrar tell each other, and which one leads.
@@ -55,6 +57,7 @@ class Registrar:
     key: PrivateKey
     vkey: Verifier
     db: Database
+    proofs: Proofs
     objects: ObjectStore
     workers: Workers
     signals: Signals

@@ -124,7 +124,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     else:
         hold = order.is_hold(event.created)
         _check_open(connection, who, approver, every, order, hold=hold)
-    events.append(connection, head, event, given.body, now=now, sign=lambda r: r.sign(registrar.key))
+    events.append(connection, head, event, given.body, now=now)
     if proposal is None:
         proposal = Taint(event.hash(), order, PROPOSED, event.created, "", 0, "")
         taints.propose(connection, proposal)
@@ -258,9 +258,7 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
             return _decision(connection, who, known, new=False)
         raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
-    events.append(
-        connection, head, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
-    )
+    events.append(connection, head, event, given.body, now=registrar.clock())
     taints.lift(connection, known, event.hash())
     if known.state == STANDING:
         taint_marks.unmark(connection, known)

@@ -129,6 +129,7 @@ class Database:
         self._told: Callable[[Sequence[Signal]], None] = lambda told: None
         #: how many transactions of this process are durable; counted before their callers go on
         self.written = 0
+        self._before_commit: Callable[[Connection], None] = lambda connection: None
         #: names this process among those of one registrar
         self.process = secrets.token_hex(8)
 
@@ -140,6 +141,11 @@ class Database:
     def on_commit(self, told: Callable[[Sequence[Signal]], None]) -> None:
         """Call ``told``, in the writing thread, with what a durable transaction has announced."""
         self._told = told
+
+    def before_commit(self, work: Callable[[Connection], None]) -> None:
+        """Call ``work``, in the writing thread, at the end of every writing transaction; what it announces is
+        announced with the rest."""
+        self._before_commit = work
 
     @property
     def engine(self) -> Engine:
@@ -273,6 +279,8 @@ class Database:
                 else:
                     connection.exec_driver_sql("RELEASE SAVEPOINT unit")
                     told.update(dict.fromkeys(signals.take(connection)))
+            self._before_commit(connection)
+            told.update(dict.fromkeys(signals.take(connection)))
             if self.shared:
                 for signal in told:
                     values = {"channel": CHANNEL, "text": envelope(self.process, signal)}

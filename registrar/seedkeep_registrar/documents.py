@@ -7,14 +7,14 @@ that is still said of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from seedkeep.core import jcs
 from seedkeep.core.errors import NotFound
-from seedkeep.core.events import MAX_BODY_BYTES, Event
+from seedkeep.core.events import MAX_BODY_BYTES
 from seedkeep.core.identifiers import Kind
 from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
@@ -22,7 +22,7 @@ from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.problems import TaintedRecord, WithdrawnRecord
 from seedkeep_registrar.store import claims, datasets, events, records, taint_marks, taints
 from seedkeep_registrar.store.claims import COMPLETE, Copy
-from seedkeep_registrar.store.events import Stored
+from seedkeep_registrar.store.events import OWN, Stored
 from seedkeep_registrar.store.records import Record, Version
 from seedkeep_registrar.store.taints import Taint
 
@@ -35,18 +35,21 @@ class Found:
     """What the database knows of one record, read in one transaction.
 
     Args:
-        event, body, receipt: of its first event.
-        newest: event, body and receipt of its newest one; None when it has only one.
+        event, body: of its first event, which is ``first``.
+        newest: event and body of its newest one, which is ``last``; None when it has only one.
         metadata: what is said of it now.
         versions: all of its series, oldest first.
         taints: that withhold it.
         notes: taints that do not, but warn of it or withhold the files at the paths ``withheld``.
+        proofs: that ``first``, and ``last`` if there is one, are in the log, see :func:`proven`; what was
+            written in this transaction has none yet.
     """
 
     record: Record
+    first: Stored
     event: dict[str, Any]
     body: dict[str, Any]
-    receipt: str
+    last: Stored | None
     newest: dict[str, Any] | None
     metadata: dict[str, Any]
     versions: tuple[Version, ...]
@@ -55,17 +58,19 @@ class Found:
     taints: tuple[Taint, ...]
     notes: tuple[Taint, ...] = ()
     withheld: tuple[str, ...] = ()
+    proofs: tuple[str, ...] = ()
 
 
-def of_new(record: Record, event: Event, body: bytes, receipt: str, *, wanted: int) -> Found:
+def of_new(record: Record, first: Stored, body: bytes, *, wanted: int) -> Found:
     """What :func:`read` says of a record just made that replaces none, of content that is new here."""
     state = jcs.loads(body)
     version = Version(**{name: getattr(record, name) for name in _OF_RECORD}, tainted=False)
     return Found(
         record,
-        jcs.loads(event.leaf()),
+        first,
+        jcs.loads(first.event.leaf()),
         state,
-        receipt,
+        None,
         None,
         state.get("metadata", {}),
         (version,),
@@ -76,7 +81,7 @@ def of_new(record: Record, event: Event, body: bytes, receipt: str, *, wanted: i
 
 
 def read(connection: Connection, record: Record) -> Found:
-    """Read the rest of a record, for :func:`render`."""
+    """Read the rest of a record, all but the proofs that :func:`render` needs."""
     first = events.at(connection, record.position)
     newest = events.head_of(connection, record.rid) if record.seq else None
     assert first is not None
@@ -86,9 +91,10 @@ def read(connection: Connection, record: Record) -> Found:
     state = body if record.state_sha256 == record.body_sha256 else _body(connection, record.state_sha256)
     return Found(
         record,
+        first,
         jcs.loads(first.event.leaf()),
         body,
-        first.receipt,
+        newest,
         signed_document(newest, _body(connection, newest.event.body_sha256)) if newest else None,
         state.get("metadata", {}),
         tuple(records.versions(connection, record.series)),
@@ -107,8 +113,24 @@ def _body(connection: Connection, sha256: str) -> dict[str, Any]:
 
 
 def signed_document(stored: Stored, body: dict[str, Any]) -> dict[str, Any]:
-    """An event with its body and receipt, as others verify it."""
-    return {"event": jcs.loads(stored.event.leaf()), "body": body, "receipt": stored.receipt}
+    """An event with its body, as others verify it."""
+    return {"event": jcs.loads(stored.event.leaf()), "body": body}
+
+
+def proven(connection: Connection, registrar: Registrar, found: Found) -> Found:
+    """A record with the proofs that its events are in the log; not in a transaction that writes."""
+    there = [found.first, *([found.last] if found.last else [])]
+    made = [registrar.proofs.of(connection, one.log, one.index) for one in there]
+    return replace(found, proofs=tuple(made))
+
+
+async def proven_now(registrar: Registrar, found: Found) -> Found:
+    """:func:`proven` for a record that was just written: what it takes is in memory, mostly."""
+    if found.last is None and found.first.log == OWN:
+        fresh = registrar.proofs.fresh(found.first.index)
+        if fresh is not None:
+            return replace(found, proofs=(fresh,))
+    return await registrar.db.read(proven, registrar, found)
 
 
 def _find(connection: Connection, kind: Kind, value: str) -> Record | None:
@@ -123,9 +145,14 @@ def _find(connection: Connection, kind: Kind, value: str) -> Record | None:
     return look_up(connection, value)
 
 
-def _read_by(connection: Connection, kind: Kind, value: str) -> Found | None:
+def read_proven(connection: Connection, registrar: Registrar, record: Record) -> Found:
+    """All that :func:`render` needs."""
+    return proven(connection, registrar, read(connection, record))
+
+
+def _read_by(connection: Connection, registrar: Registrar, kind: Kind, value: str) -> Found | None:
     record = _find(connection, kind, value)
-    return read(connection, record) if record else None
+    return read_proven(connection, registrar, record) if record else None
 
 
 def _with_taints(connection: Connection, kind: Kind, value: str) -> tuple[Record, tuple[Taint, ...]] | None:
@@ -171,7 +198,7 @@ async def record_document(registrar: Registrar, kind: Kind, value: str) -> dict[
         TaintedRecord: a taint stands on it, its content or one of its files; ``members`` says which.
         WithdrawnRecord: it is withdrawn.
     """
-    found = await registrar.db.read(_read_by, kind, value)
+    found = await registrar.db.read(_read_by, registrar, kind, value)
     if found is None:
         raise _unknown(value)
     return render(registrar, found)
@@ -215,7 +242,7 @@ def tainted_record(record: Record, standing: tuple[Taint, ...], path: str = "") 
 
 async def gone(registrar: Registrar, record: Record) -> WithdrawnRecord:
     """:func:`withdrawn_record` for a record of which the rest is not read yet."""
-    return withdrawn_record(registrar, await registrar.db.read(read, record))
+    return withdrawn_record(registrar, await registrar.db.read(read_proven, registrar, record))
 
 
 def withdrawn_record(registrar: Registrar, found: Found) -> WithdrawnRecord:
@@ -239,6 +266,7 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
     record, newest = found.record, found.newest
     if found.taints:
         raise tainted_record(record, found.taints)
+    assert found.proofs
     live = [v.rid for v in found.versions if v.live]
     gone = newest["body"] if record.withdrawn and newest else {}
     return {
@@ -247,14 +275,14 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
         "steward": record.steward,
         "event": found.event,
         "body": found.body,
-        "receipt": found.receipt,
-        "index": record.position,
+        "proof": found.proofs[0],
+        "index": found.first.index,
         "seq": record.seq,
         "head": record.head,
         "updated": record.updated,
         "stewards": list(record.stewards),
         "metadata": found.metadata,
-        "revision": newest,
+        "revision": {**newest, "proof": found.proofs[1]} if newest else None,
         "supersedes": record.supersedes,
         "superseded_by": [v.rid for v in found.versions if v.supersedes == record.rid],
         "latest": live[-1] if live else record.rid,

@@ -21,7 +21,9 @@ from seedkeep_registrar.store.records import Record, Version
 MAX_BYTES = 4 << 20
 
 
-def history(connection: Connection, record: Record, first: int, limit: int) -> list[dict[str, Any]]:
+def history(
+    connection: Connection, registrar: Registrar, record: Record, first: int, limit: int
+) -> list[dict[str, Any]]:
     """What happened to a record from event number ``first`` on, oldest first: at most ``limit`` events, fewer
     when their bodies are long.
 
@@ -39,7 +41,8 @@ def history(connection: Connection, record: Record, first: int, limit: int) -> l
         if size > MAX_BYTES and shown:
             break
         if stored.event.seq >= first:
-            shown.append(_entry(stored, body, changes))
+            proof = registrar.proofs.of(connection, stored.log, stored.index)
+            shown.append({**_entry(stored, body, changes), "proof": proof})
     return shown
 
 
@@ -85,7 +88,7 @@ def _entry(stored: Stored, body: bytes | None, changes: list[dict[str, Any]]) ->
         "created": event.created,
         "note": said.get("note", said.get("reason", "")),
         "changes": changes,
-        "index": stored.position,
+        "index": stored.index,
         **documents.signed_document(stored, said),
     }
 

@@ -328,9 +328,7 @@ def _record(
     account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
     series = _series(connection, registrar, event, body)
-    stored = events.append(
-        connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
-    )
+    stored = events.append(connection, head, event, given.body, now=now)
     wanted = max(body.copies, registrar.settings.min_copies)
     new_content = datasets.put(
         connection,
@@ -390,5 +388,5 @@ def _record(
     search_index.add(connection, record, body.metadata, paths)
     also(connection)
     if new_content and not body.supersedes and not standing:
-        return documents.of_new(record, event, given.body, stored.receipt, wanted=wanted), True
+        return documents.of_new(record, stored, given.body, wanted=wanted), True
     return documents.read(connection, record), True

@@ -220,9 +220,7 @@ def _accept(connection: Connection, registrar: Registrar, given: SignedEvent) ->
     if (event.seq, event.prev) != (state.head.seq + 1, state.head.hash()) and not state.withdrawn:
         raise _moved_on(state)
     after = state.apply(event, given.body, home_key=str(registrar.key.public))
-    events.append(
-        connection, log, event, given.body, now=registrar.clock(), sign=lambda r: r.sign(registrar.key)
-    )
+    events.append(connection, log, event, given.body, now=registrar.clock())
     _write_down(connection, registrar, event, after)
     changed = records.by_rid(connection, record.rid)
     assert changed is not None

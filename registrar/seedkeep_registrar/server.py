@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from aiohttp import web
@@ -21,12 +21,14 @@ from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.database import open_database
 from seedkeep_registrar.housekeeping import Housekeeping
+from seedkeep_registrar.log.proofs import Proofs
+from seedkeep_registrar.log.sealing import Sealer
 from seedkeep_registrar.mail.mailer import Mailer
 from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
 from seedkeep_registrar.operations.acknowledged import Acknowledged
 from seedkeep_registrar.processes.postgres import PostgresLink
-from seedkeep_registrar.processes.signals import Signals
+from seedkeep_registrar.processes.signals import Signal, Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events
@@ -121,11 +123,19 @@ async def running(
             stack.push_async_callback(link.close)
             first = await link.begin()
         signals = Signals(link)
-        db.on_commit(signals.committed)
+        proofs, sealer = Proofs(), Sealer(origin, key, clock)
+
+        def told(durable: Sequence[Signal]) -> None:
+            for batch in filter(None, map(sealer.durable, durable)):
+                proofs.sealed(batch)
+            signals.committed(durable)
+
+        db.on_commit(told)
+        db.before_commit(sealer.seal)
         await asyncio.to_thread(upgrade, db.engine)
         db.start()
         await db.write(events.begin, origin)
-        acknowledged = Acknowledged(db, signals, key, settings.data)
+        acknowledged = Acknowledged(db, signals, settings.data)
         await acknowledged.start(Verifier(origin, key.public))
         stack.push_async_callback(acknowledged.stop)
         objects = ObjectStore(
@@ -158,6 +168,7 @@ async def running(
             key=key,
             vkey=Verifier(origin, key.public),
             db=db,
+            proofs=proofs,
             objects=objects,
             workers=workers,
             signals=signals,

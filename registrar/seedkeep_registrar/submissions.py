@@ -279,13 +279,11 @@ def _decide(connection: Connection, registrar: Registrar, given: SignedEvent, sa
         return
     if submission.state not in OPEN:
         raise Conflict(f"this submission is {submission.state} already", hint="Look at the queue again.")
-    stored = events.append(
-        connection, head, event, given.body, now=now, sign=lambda receipt: receipt.sign(registrar.key)
-    )
+    stored = events.append(connection, head, event, given.body, now=now)
     decided = Decided(
         event=event.hash(),
         submission=submission.rid,
-        position=stored.position,
+        position=stored.index,
         decision=said.decision,
         reason=said.reason,
         by=event.by,

@@ -187,7 +187,7 @@ def load(engine: Engine, count: int, *, origin: str, seed: int = 1) -> None:
         values, counts = descriptions.values, descriptions.counts
         rows = [(number, facet, value, counts[number]) for (facet, value), number in values.items()]
         put("search_values", rows)
-        connection.exec_driver_sql(f"UPDATE log SET size = {count}")
+        connection.exec_driver_sql(f"UPDATE log SET size = {count}, arrived = {count}")
         for statement in _TOTALS:
             connection.exec_driver_sql(statement)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -314,8 +314,8 @@ class _Batch:
         }  # fmt: skip
         self._put("records", record)
         leaf = _json({**event, "sig": "A" * 86 + "=="})
-        received = {"leaf": leaf, "chain": manifest, "receipt": "no receipt", "received": float(now)}
-        self._put("events", {**event, **received, "position": position, "hash": rid, "rid": rid})
+        place = {"log": 0, "log_index": position, "state": "applied", "received": float(now)}
+        self._put("events", {**event, **place, "leaf": leaf, "position": position, "hash": rid, "rid": rid})
         self._put("bodies", {"sha256": body_sha256, "body": body})
         of_manifest = {"id": position + 1, "sha256": manifest, "content_id": content_id}
         files = len(one.paths)

@@ -1,27 +1,19 @@
-"""Record bodies, web seeds and receipts."""
+"""Record bodies and web seeds."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
-from seedkeep.core.events import sign_event
+from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.metadata import Creator, Metadata
-from seedkeep.core.notes import Verifier
 from seedkeep.core.record import (
-    CHAIN_START,
     Dataset,
-    Receipt,
     RecordBody,
     check_web_seed,
-    leaf_hash,
-    next_chain,
 )
 
 KEY = PrivateKey(b"k" * 32)
@@ -109,20 +101,3 @@ def test_any_text_is_a_web_seed_or_refused_in_words(url: str) -> None:
         check_web_seed(url)
     except Error as error:
         assert error.what
-
-
-def test_a_receipt_binds_registrar_event_and_place() -> None:
-    event = sign_event(
-        KEY, type="record", body=BODY.encode(), home="r.example", created="2026-01-31T12:00:00Z"
-    )
-    chain = next_chain(CHAIN_START, event.leaf())
-    note = Receipt("r.example", 7, leaf_hash(event.leaf()), chain).sign(KEY)
-    receipt = Receipt.open(note, Verifier("r.example", KEY.public))
-    receipt.check(event)
-    assert receipt.index == 7
-    with pytest.raises(VerificationFailed):
-        receipt.check(replace(event, home="other.example"))
-    with pytest.raises(VerificationFailed):
-        Receipt.open(note, Verifier("r.example", PrivateKey(b"x" * 32).public))
-    with pytest.raises(VerificationFailed):
-        Receipt.open(note.replace("\n7\n", "\n8\n"), Verifier("r.example", KEY.public))

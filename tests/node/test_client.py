@@ -218,7 +218,7 @@ def _body(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]]
         _body(lambda b: b["dataset"].update(content_id="0" * 64)),
         _body(lambda b: b.update(license="MIT")),
         lambda d: {**d, "event": {**d["event"], "created": "2020-01-01T00:00:00Z"}},
-        lambda d: {**d, "receipt": d["receipt"].replace("\n0\n", "\n7\n")},
+        lambda d: {**d, "proof": d["proof"].replace("index 0", "index 7")},
     ],
 )
 async def test_a_record_that_was_tampered_with_is_not_believed(
@@ -467,7 +467,7 @@ _JSON = st.recursive(
     max_leaves=20,
 )
 _FIELDS = ["now", "taint_head", "offers", "leases", "release", "challenges", "origin", "vkey", "wanted", "id",
-           "nonce", "leaves", "event", "body", "receipt", "ark"]  # fmt: skip
+           "nonce", "leaves", "event", "body", "proof", "ark"]  # fmt: skip
 
 
 @given(value=_JSON | st.dictionaries(st.sampled_from(_FIELDS), _JSON))

@@ -22,7 +22,6 @@ from seedkeep.core.events import sign_event
 from seedkeep.core.identifiers import parse
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.metadata import Metadata
-from seedkeep.core.record import CHAIN_START, Receipt, leaf_hash, next_chain
 from seedkeep.core.revision import RecordState, RevisionBody, WithdrawalBody
 from seedkeep.record_document import Record, lacks_chain
 from seedkeep.registrar_client import RegistrarClient
@@ -51,15 +50,13 @@ class Forger:
         self.entries: list[dict[str, Any]] = []
 
     def add(self, key: PrivateKey, body: bytes, kind: str = "revision", **changes: Any) -> None:
-        """Append an event by anybody, with a receipt."""
+        """Append an event by anybody, to the log."""
         event = sign_event(
             key, type=kind, body=body, home=self.state.home, created=NOW, after=self.state.head
         )
         event = dataclasses.replace(event, **changes)
-        chain = next_chain(CHAIN_START, event.leaf())
-        receipt = Receipt(self.sim.verifier.name, 1, leaf_hash(event.leaf()), chain)
         entry = {"event": jcs.loads(event.leaf()), "body": jcs.loads(body)}
-        self.entries.append({**entry, "receipt": receipt.sign(self.sim.key)})
+        self.entries.append({**entry, "proof": self.sim.log.append(event)})
         if kind == "revision":
             self.state = self.state.revised(event, RevisionBody.parse(body))
         else:
@@ -125,9 +122,9 @@ def _fewer_than_said(forger: Forger) -> dict[str, Any]:
     return forger.document(seq=2)
 
 
-def _without_receipt(forger: Forger) -> dict[str, Any]:
+def _not_logged(forger: Forger) -> dict[str, Any]:
     forger.add(forger.sim.sharer, forger.state.revision(note="x").encode())
-    forger.entries[0]["receipt"] = forger.first.note
+    forger.entries[0]["proof"] = forger.first.proof.encode()
     return forger.document()
 
 
@@ -163,7 +160,7 @@ def _older_head(forger: Forger) -> dict[str, Any]:
         _left_out,
         _cut,
         _fewer_than_said,
-        _without_receipt,
+        _not_logged,
         _unsigned,
         _withdrawn_by_nobody,
         _other_metadata,
@@ -276,7 +273,7 @@ async def test_a_history_that_never_ends_is_not_read(session: aiohttp.ClientSess
         nonlocal asked
         if request.path.endswith("/revisions"):
             asked += 1
-            entry: dict[str, Any] = {"event": {}, "body": {}, "receipt": ""}
+            entry: dict[str, Any] = {"event": {}, "body": {}, "proof": ""}
             return web.json_response({"revisions": [entry] * 100, "next": str(asked)})
         document = {name: value for name, value in forger.document(seq=2).items() if name != "chain"}
         return web.json_response(document)

@@ -74,7 +74,7 @@ async def test_a_snapshot_of_a_running_registrar_is_restored_into_the_other_kind
     async with at(port, new, other) as registrar:
         person = registrar.person()
         again = (await person.get(f"/api/v1/records/{kept['rid']}")).json
-        assert (again["event"], again["receipt"]) == (kept["event"], kept["receipt"])
+        assert (again["event"], again["proof"]) == (kept["event"], kept["proof"])
         assert (await person.get(f"/api/v1/records/{tainted['rid']}")).status == 451
         assert (await person.get(f"/torrents/{kept['content_id']}.torrent")).status == 200
         assert await registrar.context.db.read(_found_by_search) == 1
@@ -155,7 +155,7 @@ async def test_a_snapshot_cannot_write_beside_the_data_folder(tmp_path: Path) ->
     contents.write_bytes(jcs.dumps(said))
     key = PrivateKey.from_pem((place / "registrar.pem").read_bytes())
     digest = hashlib.sha256(contents.read_bytes()).hexdigest()
-    (place / "snapshot.note").write_text(Head(said["origin"], said["size"], said["chain"], digest).sign(key))
+    (place / "snapshot.note").write_text(Head(said["origin"], said["size"], said["root"], digest).sign(key))
     (tmp_path / "written").write_text("by somebody")
     new = tmp_path / "b" / "c" / "new"
     new.parent.mkdir(parents=True)
@@ -186,7 +186,8 @@ async def test_check_finds_every_kind_of_damage(tmp_path: Path) -> None:
         for name in ("one", "two"):
             await registrar.person().register(shareable(name))
     with contextlib.closing(sqlite3.connect(data / "registrar.sqlite")) as database:
-        database.execute("UPDATE events SET chain = ? WHERE position = 0", ["0" * 64])
+        database.execute("UPDATE log_tiles SET data = zeroblob(64) WHERE level = 0")
+        database.execute("UPDATE checkpoints SET root = zeroblob(32) WHERE size = 1")
         database.execute("UPDATE bodies SET body = x'7b7d' WHERE rowid = 2")
         database.execute("DELETE FROM files WHERE path = 'big.bin' AND manifest_id = 1")
         database.commit()
@@ -194,7 +195,8 @@ async def test_check_finds_every_kind_of_damage(tmp_path: Path) -> None:
     objects[0].unlink()
     objects[1].write_bytes(b"rotten")
     found = "\n".join(run("check", "--data", str(data), code=5)["problems"])
-    for said in ("the chain breaks at event 0", "of its 3 files are indexed", "No such file", "are damaged"):
+    damaged = ("tile/0/000 is not what", "checkpoint of size 1 is not what")
+    for said in (*damaged, "of its 3 files are indexed", "No such file", "are damaged"):
         assert said in found
     assert "event 1" in found
 

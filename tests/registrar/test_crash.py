@@ -11,8 +11,10 @@ import aiohttp
 import pytest
 
 from seedkeep.core.events import Event
+from seedkeep.core.log.checkpoint import Checkpoint
+from seedkeep.core.log.proof import LogProof
+from seedkeep.core.log.tree import leaf_hash, root_of_leaves
 from seedkeep.core.notes import Verifier
-from seedkeep.core.record import CHAIN_START, Receipt, next_chain
 from tests.registrar.test_startup import first_line, process
 from tests.support.fleet import free_port
 from tests.support.registrar import Answer, Person, new_key, shareable
@@ -44,14 +46,14 @@ async def test_what_was_acknowledged_is_there_after_kill_9(
     arguments = ["up", "--listen", address, "--data", str(tmp_path / "data"), "--json"]
     if database_url:
         arguments += ["--database-url", database_url]
-    receipts: dict[int, tuple[Event, Receipt]] = {}
+    logged: list[Event] = []
     async with aiohttp.ClientSession() as session:
         for turn in range(ROUNDS):
             async with process(*arguments) as child:
                 ready = json.loads(await first_line(child))
                 url, verifier = ready["url"], Verifier.parse(ready["vkey"])
                 people = [Person(url, ready["origin"], session, key) for key in keys]
-                await check(people[0], verifier, acknowledged, receipts)
+                await check(people[0], verifier, acknowledged, logged)
                 if turn == ROUNDS - 1:
                     continue
                 before = len(acknowledged)
@@ -71,7 +73,7 @@ async def check(
     person: Person,
     verifier: Verifier,
     acknowledged: dict[str, int],
-    receipts: dict[int, tuple[Event, Receipt]],
+    logged: list[Event],
 ) -> None:
     """Every acknowledged record is there at its place; the log is gapless and never rewritten."""
     records: list[dict[str, str]] = []
@@ -83,19 +85,17 @@ async def check(
             break
         cursor = f"&cursor={page.json['next']}"
     assert set(acknowledged) <= {r["rid"] for r in records}
-    chain = CHAIN_START
-    for position, short in enumerate(reversed(records)):
-        if position in receipts:
-            event, receipt = receipts[position]
-            assert event.record_id == short["rid"]
-            chain = receipt.chain
+    for index, short in enumerate(reversed(records)):
+        if index < len(logged):
+            assert logged[index].record_id == short["rid"]
             continue
         document = (await person.get(f"/api/v1/records/{short['rid']}")).json
-        event = Event.parse(document["event"])
-        receipt = Receipt.open(document["receipt"], verifier)
-        receipt.check(event)
-        chain = next_chain(chain, event.leaf())
-        assert (receipt.index, receipt.chain, document["index"]) == (position, chain, position)
-        assert acknowledged.get(short["rid"], position) == position
+        event, proof = Event.parse(document["event"]), LogProof.parse(document["proof"])
+        proof.verify(event.leaf(), verifier)
+        assert proof.index == document["index"] == index
+        assert acknowledged.get(short["rid"], index) == index
         assert (await person.get(f"/torrents/{document['content_id']}.torrent")).status == 200
-        receipts[position] = event, receipt
+        logged.append(event)
+    head = Checkpoint.open((await person.get("/log/checkpoint")).body, verifier)
+    root = root_of_leaves(leaf_hash(event.leaf()) for event in logged)
+    assert (head.size, head.root) == (len(logged), root)

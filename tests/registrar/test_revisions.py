@@ -11,8 +11,8 @@ import pytest
 
 from seedkeep.core import jcs
 from seedkeep.core.events import Event
+from seedkeep.core.log.proof import LogProof
 from seedkeep.core.metadata import Creator, Metadata, Subject
-from seedkeep.core.record import Receipt
 from seedkeep.core.revision import RecordState, RevisionBody, WithdrawalBody
 from seedkeep_registrar.store.accounts import Role
 from tests.registrar.test_curation import with_account
@@ -59,8 +59,7 @@ async def test_a_steward_changes_what_is_said(any_registrar: RegistrarUnderTest)
     assert (await sharer.get(f"/api/v1/records/{before['rid']}")).json == after
     proven = state_of(after)
     assert (proven.metadata, proven.head.hash()) == (better, after["head"])
-    receipt = Receipt.open(after["revision"]["receipt"], any_registrar.context.vkey)
-    receipt.check(proven.head)
+    LogProof.parse(after["revision"]["proof"]).verify(proven.head.leaf(), any_registrar.context.vkey)
     assert (await sharer.get("/api/v1/records")).json["records"][0]["title"] == "Phage"
 
 
@@ -150,7 +149,7 @@ async def test_the_history_says_who_changed_what(any_registrar: RegistrarUnderTe
     for entry in seen[1:]:
         event = Event.parse(entry["event"])
         again = again.apply(event, jcs.dumps(entry["body"]), home_key="")
-        Receipt.open(entry["receipt"], any_registrar.context.vkey).check(event)
+        LogProof.parse(entry["proof"]).verify(event.leaf(), any_registrar.context.vkey)
     assert again == state
     one = await sharer.get(f"/api/v1/records/{rid}/revisions/2")
     assert one.json == seen[2]

@@ -24,8 +24,8 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.core.notes import Verifier
-from seedkeep.core.record import CHAIN_START, Receipt, RecordBody, leaf_hash, next_chain
 from seedkeep.core.record import Dataset as RecordedDataset
+from seedkeep.core.record import RecordBody
 from seedkeep.core.statements import Attestation, Removal
 from seedkeep.core.taints.body import Effect, Order, Subject
 from seedkeep.core.taints.entry import Entry, encode_list
@@ -34,6 +34,7 @@ from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.registrar_messages import Challenge, Heartbeat, Lease, NodeProfile, Offer, RegistrarInfo, Report
 from tests.support.datasets import Dataset, all_leaves
+from tests.support.event_log import EventLog
 
 LEASE_S = 3600.0
 
@@ -101,8 +102,7 @@ class RegistrarSimulator:
         self.forget_leases = False
         self.hasty = False
         self.blind = False
-        self._index = 0
-        self._chain = CHAIN_START
+        self.log = EventLog(self.verifier.name, self.key)
         self._change = asyncio.Event()
 
     # --- what a test does ------------------------------------------------------------------------------
@@ -140,9 +140,6 @@ class RegistrarSimulator:
         event = sign_event(
             self.sharer, type="record", body=body.encode(), home=self.verifier.name, created=created
         )
-        self._chain = next_chain(self._chain, event.leaf())
-        receipt = Receipt(self.verifier.name, self._index, leaf_hash(event.leaf()), self._chain)
-        self._index += 1
         document: dict[str, Any] = {
             "rid": event.record_id,
             "ark": f"ark:/{mint_ark('99999', event.record_id)}",
@@ -153,7 +150,7 @@ class RegistrarSimulator:
             "web_seeds": list(web_seeds),
             "event": jcs.loads(event.leaf()),
             "body": jcs.loads(body.encode()),
-            "receipt": receipt.sign(self.key),
+            "proof": self.log.append(event),
         }
         record = Record.parse(document, self.verifier)
         self.records[record.rid] = record

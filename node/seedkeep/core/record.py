@@ -1,4 +1,4 @@
-"""The body of a record event, and the registrar's receipt for it.
+"""The body of a record event.
 
 ``dataset`` and ``license`` never change (public domain is irrevocable); ``metadata`` is descriptive, see
 :mod:`seedkeep.core.metadata`. ``web_seeds`` and ``copies`` are the sharer's wishes at registration; what may
@@ -7,7 +7,6 @@ be revised later is in :mod:`seedkeep.core.revision`.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,12 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import InvalidInput, VerificationFailed
-from seedkeep.core.events import Event
-from seedkeep.core.keys import PrivateKey, PublicKey
+from seedkeep.core.errors import InvalidInput
+from seedkeep.core.keys import PublicKey
 from seedkeep.core.manifest import MAX_PIECE_LENGTH, MIN_PIECE_LENGTH
 from seedkeep.core.metadata import Metadata, orcid, parse_metadata
-from seedkeep.core.notes import Verifier, open_note, sign_note
 from seedkeep.core.paths import check_name
 
 DEFAULT_LICENSE = "CC0-1.0"
@@ -270,58 +267,3 @@ def check_web_seed(url: str) -> None:
         or not parts.path.endswith("/")
     ):
         raise InvalidInput(f"{url[:200]!r} is not a web seed", hint=hint)
-
-
-RECEIPT_HEADER = "seedkeep.receipt/v1"
-CHAIN_START = "0" * 64
-
-
-def leaf_hash(leaf: bytes) -> str:
-    """SHA-256(0x00 ‖ leaf), the leaf hash of RFC 6962, in hex."""
-    return hashlib.sha256(b"\x00" + leaf).hexdigest()
-
-
-def next_chain(chain: str, leaf: bytes) -> str:
-    """The chain value after ``leaf``: SHA-256(chain ‖ leaf hash), both as bytes, in hex."""
-    return hashlib.sha256(bytes.fromhex(chain) + bytes.fromhex(leaf_hash(leaf))).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A registrar's signed word that an event stands in its table at ``index``.
-
-    ``chain`` is SHA-256(previous chain ‖ leaf hash), so that two receipts of one registrar for one
-    index are evidence against it.
-    """
-
-    origin: str
-    index: int
-    leaf_sha256: str
-    chain: str
-
-    def sign(self, key: PrivateKey) -> str:
-        """The note, signed with the registrar's ``key`` under its origin."""
-        text = f"{RECEIPT_HEADER}\n{self.origin}\n{self.index}\n{self.leaf_sha256}\n{self.chain}\n"
-        return sign_note(text, self.origin, key)
-
-    @classmethod
-    def open(cls, note: str, trusted: Verifier) -> Receipt:
-        """
-        Raises:
-            InvalidInput: it is no receipt.
-            VerificationFailed: the registrar's key did not sign it.
-        """
-        lines = open_note(note, [trusted]).split("\n")
-        good = len(lines) == 6 and lines[0] == RECEIPT_HEADER and lines[2].isascii() and lines[2].isdigit()
-        _want(good and len(lines[2]) < 16, "its receipt is not one")
-        _hex("leaf hash", lines[3], 64)
-        _hex("chain", lines[4], 64)
-        return cls(lines[1], int(lines[2]), lines[3], lines[4])
-
-    def check(self, event: Event) -> None:
-        """
-        Raises:
-            VerificationFailed: the receipt is for another event.
-        """
-        if self.leaf_sha256 != leaf_hash(event.leaf()):
-            raise VerificationFailed(f"the registrar's receipt is not for record {event.record_id[:12]}…")

@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from seedkeep import __version__
+from seedkeep.core.notes import Cosigner
 from seedkeep_registrar import times
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.context import REGISTRAR
@@ -29,12 +30,21 @@ _ENDPOINTS = {
 }
 
 
+class LogPlace(TypedDict):
+    """Where its log is, whose checkpoints and cosignatures are its own."""
+
+    url: Annotated[str, Meta(description="Prefix of C2SP tlog-tiles: checkpoint and tile/… are below it.")]
+    vkey: Annotated[str, Meta(description="Signs its checkpoints.")]
+    cosigner: Annotated[str, Meta(description="Cosigns the checkpoints of others.")]
+
+
 class WellKnown(TypedDict):
     """Who this registrar is, and how to talk to it."""
 
     origin: str
     public_url: str
     vkey: Annotated[str, Meta(description="Its name and public key, as a C2SP verifier key.")]
+    log: LogPlace
     naan: str
     version: str
     name: str
@@ -63,6 +73,11 @@ async def well_known(request: web.Request) -> web.Response:
         "origin": registrar.origin,
         "public_url": registrar.public_url,
         "vkey": str(registrar.vkey),
+        "log": {
+            "url": f"{registrar.public_url}/log",
+            "vkey": str(registrar.vkey),
+            "cosigner": str(Cosigner(registrar.origin, registrar.key.public)),
+        },
         "naan": settings.naan,
         "version": __version__,
         "name": settings.name,

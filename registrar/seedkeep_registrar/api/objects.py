@@ -11,7 +11,7 @@ from seedkeep.core.httpsig import Unauthenticated
 from seedkeep_registrar import auth, documents
 from seedkeep_registrar.accounts.principal import signer_of
 from seedkeep_registrar.api.fields import path_hex64
-from seedkeep_registrar.context import REGISTRAR
+from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Hex64
 from seedkeep_registrar.interface.operation import SIGNED, Content, operation
 from seedkeep_registrar.operations import uploads
@@ -20,7 +20,7 @@ from seedkeep_registrar.registration import check_member
 from seedkeep_registrar.store import records, taints
 
 routes = web.RouteTableDef()
-_IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 _BYTES = Content("application/octet-stream")
 
 
@@ -63,7 +63,16 @@ async def put_object(request: web.Request) -> web.Response:
 )
 async def get_object(request: web.Request) -> web.StreamResponse:
     """The bytes of an object that a record names; ranges are allowed."""
-    registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
+    return await object_answer(request.app[REGISTRAR], path_hex64(request, "sha256"))
+
+
+async def object_answer(registrar: Registrar, sha256: str) -> web.StreamResponse:
+    """The bytes of an object that a record names.
+
+    Raises:
+        NotFound: no record names it.
+        TaintedRecord, WithdrawnRecord: the record may not be given out.
+    """
     record = await registrar.db.read(records.naming, sha256)
     if record is None:
         raise NotFound(f"no record names an object {sha256[:12]}…")
@@ -75,7 +84,7 @@ async def get_object(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(
         registrar.objects.path(sha256),
         headers={
-            "Cache-Control": _IMMUTABLE,
+            "Cache-Control": IMMUTABLE,
             "Content-Type": "application/octet-stream",
             "X-Content-Type-Options": "nosniff",
         },

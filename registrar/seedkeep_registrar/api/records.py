@@ -72,11 +72,13 @@ async def post_event(request: web.Request) -> web.Response:
     message = await json_of(request)
     if revising.is_meant(message):
         found, new = await revising.accept(registrar, message, principal.key)
+        found = await documents.proven_now(registrar, found)
         return web.json_response(documents.statement(registrar, found), status=201 if new else 200)
     taken = await submissions.register(registrar, principal, message)
     if isinstance(taken, Submission):
         return web.json_response(submissions.short_document(registrar, taken), status=202)
     found, new = taken
+    found = await documents.proven_now(registrar, found)
     return web.json_response(documents.render(registrar, found), status=201 if new else 200)
 
 

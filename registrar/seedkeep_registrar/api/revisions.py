@@ -21,7 +21,7 @@ from seedkeep_registrar.api.shapes import (
     EmptyOrHex64,
     Event,
     Metadata,
-    Note,
+    Proof,
     Statement,
     Url,
 )
@@ -60,7 +60,7 @@ class RevisionDocument(TypedDict):
     index: Count
     event: Event
     body: Annotated[dict[str, Any], Meta(description="Empty when it has been dropped.")]
-    receipt: Note
+    proof: Proof
 
 
 class History(TypedDict):
@@ -192,7 +192,7 @@ async def get_metadata(request: web.Request) -> web.Response:
     def read(connection: Connection) -> Found:
         return documents.read(connection, _found(connection, rid))
 
-    return _said(registrar, await registrar.db.read(read))
+    return _said(await registrar.db.read(read))
 
 
 @routes.put("/api/v1/records/{rid}/metadata")
@@ -254,6 +254,7 @@ async def withdraw(request: web.Request) -> web.Response:
     found, _ = await revising.withdraw(
         registrar, principal, rid, given.text("reason", limit=MAX_NOTE), expected_head=_expected(request)
     )
+    found = await documents.proven_now(registrar, found)
     return web.json_response(documents.said_of(registrar, found), status=201)
 
 
@@ -283,7 +284,7 @@ async def _change(
         note=note,
         expected_head=_expected(request),
     )
-    return _said(registrar, found)
+    return _said(found)
 
 
 def _expected(request: web.Request) -> str:
@@ -315,11 +316,14 @@ def _merged(before: Any, patch: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _said(registrar: Registrar, found: Found) -> web.Response:
-    document = documents.said_of(registrar, found)
-    told = {name: document[name] for name in ("rid", "seq", "head", "metadata", "stewards")}
-    answer = web.json_response({**told, "web_seeds": found.record.web_seeds, "copies": found.record.copies})
-    answer.etag = document["head"]
+def _said(found: Found) -> web.Response:
+    record = found.record
+    if found.taints:
+        raise documents.tainted_record(record, found.taints)
+    names = ("rid", "seq", "head", "web_seeds", "copies", "stewards")
+    told = {name: getattr(record, name) for name in names}
+    answer = web.json_response({**told, "metadata": found.metadata})
+    answer.etag = record.head
     return answer
 
 
@@ -328,7 +332,7 @@ async def _history(request: web.Request, first: int, limit: int) -> tuple[Stored
 
     def read(connection: Connection) -> tuple[Stored, list[dict[str, Any]]]:
         record = _found(connection, rid)
-        return record, histories.history(connection, record, first, limit)
+        return record, histories.history(connection, registrar, record, first, limit)
 
     registrar: Registrar = request.app[REGISTRAR]
     return await registrar.db.read(read)

@@ -14,7 +14,7 @@ from seedkeep_registrar.interface.problem import Taint
 
 Url = Annotated[str, Meta(description="A URL.")]
 Magnet = Annotated[str, Meta(pattern="^magnet:", description="A magnet link.")]
-Note = Annotated[str, Meta(description="A C2SP signed note.")]
+Proof = Annotated[str, Meta(description="That the event is in the log: a C2SP tlog-proof.")]
 EmptyOrHex64 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$", description="64 hex digits, or empty.")]
 
 
@@ -137,7 +137,7 @@ class Revision(TypedDict):
 
     event: Event
     body: Annotated[dict[str, Any], Meta(description="Empty when it has been dropped.")]
-    receipt: Note
+    proof: Proof
 
 
 class Withdrawal(TypedDict):
@@ -154,8 +154,8 @@ class Statement(ShortRecord):
     steward: Key
     event: Event
     body: RecordBody
-    receipt: Note
-    index: Annotated[int, Meta(ge=0, description="Position of its first event in the log.")]
+    proof: Proof
+    index: Annotated[int, Meta(ge=0, description="Of its first event in the log.")]
     seq: Annotated[int, Meta(ge=0, description="Number of its newest event.")]
     head: Annotated[Hex64, Meta(description="Hash of its newest event.")]
     updated: Moment

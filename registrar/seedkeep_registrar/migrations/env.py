@@ -10,6 +10,7 @@ from seedkeep_registrar.store import (
     collections_tables,  # noqa: F401
     curation_tables,  # noqa: F401
     idempotency_tables,  # noqa: F401
+    log_tables,  # noqa: F401
     operation_tables,  # noqa: F401
     pages_tables,  # noqa: F401
     private_seeds_tables,  # noqa: F401

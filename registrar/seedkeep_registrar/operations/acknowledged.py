@@ -1,4 +1,4 @@
-"""The head of the log that was acknowledged last, kept beside the database in ``acknowledged.note``.
+"""The checkpoint that was acknowledged last, kept beside the database in ``acknowledged.note``.
 
 Whatever tool brings an old database back (a snapshot of ours, PostgreSQL's own, a copied file): if its log is
 shorter than this note says, or another one, the registrar does not start. Otherwise it would give events the
@@ -8,41 +8,38 @@ positions of others that it has signed already. The note is at most a second beh
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from seedkeep.core.errors import UsageError
-from seedkeep.core.keys import PrivateKey
+from seedkeep.core.errors import InvalidInput, UsageError
+from seedkeep.core.log.checkpoint import Checkpoint
+from seedkeep.core.log.tiles import Places, root_of_tiles, tiles_of_root
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar import durable
 from seedkeep_registrar.database import Database
-from seedkeep_registrar.operations.snapshot import Head
 from seedkeep_registrar.processes.signals import Signals
-from seedkeep_registrar.store import events as log_store
-from seedkeep_registrar.store.tables import events
+from seedkeep_registrar.store import trees
+from seedkeep_registrar.store.events import OWN, log_state
 
 _LOG = logging.getLogger(__name__)
 FILE = "acknowledged.note"
 _EVERY_S = 1.0
-_NO_CONTENTS = hashlib.sha256(b"").hexdigest()
 
 
 class Acknowledged:
     """Keeps the note of one data folder."""
 
-    def __init__(self, db: Database, signals: Signals, key: PrivateKey, data: Path) -> None:
+    def __init__(self, db: Database, signals: Signals, data: Path) -> None:
         """
         Args:
             signals: tell whether this process is the one that writes the note.
         """
         self._db = db
         self._signals = signals
-        self._key = key
         self._place = data / FILE
         self._size = -1
         # a write that was cancelled goes on in its thread, while the last one begins
@@ -61,8 +58,7 @@ class Acknowledged:
         except FileNotFoundError:
             note = b""
         if note:
-            head = Head.open(note, verifier)
-            await self._db.read(_require, head, self._place)
+            await self._db.read(_require, Checkpoint.open(note, verifier), self._place)
         await self.keep()
         self._task = asyncio.create_task(self._repeat())
 
@@ -78,10 +74,9 @@ class Acknowledged:
         """Bring the note up to date."""
         if not self._signals.leading:
             return
-        state = await self._db.read(log_store.log_state)
-        if state.size > self._size:
-            head = Head(state.origin, state.size, state.chain, _NO_CONTENTS)
-            await asyncio.to_thread(self._write, head.sign(self._key).encode(), state.size)
+        newest = await self._db.read(trees.newest, OWN)
+        if newest is not None and newest.size > self._size:
+            await asyncio.to_thread(self._write, newest.note.encode(), newest.size)
 
     def _write(self, note: bytes, size: int) -> None:
         with self._writing:
@@ -99,21 +94,20 @@ class Acknowledged:
                 _LOG.exception("%s could not be written", self._place)
 
 
-def _require(connection: Connection, head: Head, place: Path) -> None:
-    state = log_store.log_state(connection)
-    if head.size == 0:
-        return
-    chain = connection.execute(
-        select(events.c.chain).where(events.c.position == head.size - 1)
-    ).scalar_one_or_none()
-    if chain == head.chain:
-        return
+def _require(connection: Connection, acknowledged: Checkpoint, place: Path) -> None:
+    size = log_state(connection).size
+    if size >= acknowledged.size:
+        tiles = trees.tiles(connection, OWN, [tile.place for tile in tiles_of_root(acknowledged.size)])
+        with suppress(KeyError, InvalidInput):
+            if root_of_tiles(Places(tiles), acknowledged.size) == acknowledged.root:
+                return
+    missing = acknowledged.size - size
     what = (
-        f"{head.size - state.size} events that were acknowledged are missing"
-        if state.size < head.size
+        f"{missing} events that were acknowledged are missing"
+        if missing > 0
         else "its log is another one than was acknowledged"
     )
     raise UsageError(
         f"the database is older than this registrar's last answers: {what}",
-        hint=f"Restore a newer copy of it: {place} knows of {head.size} events, it of {state.size}.",
+        hint=f"Restore a newer copy of it: {place} knows of {acknowledged.size} events, it of {size}.",
     )

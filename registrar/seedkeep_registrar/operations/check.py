@@ -1,8 +1,8 @@
 """``registrar check``: does everything that was acknowledged stand, whole and in its order?
 
-Every event of the log is verified anew: its signature, its place, the chain, the receipt that was given for
-it, the digest of its body. Then what records name must be there: events, datasets, manifests with all their
-files, objects with the right bytes.
+Every event of the log is verified anew: its signature, its place, the digest of its body. From the events the
+tree is made again: all its tiles and every checkpoint that was ever signed must be what comes out. Then what
+records name must be there: events, datasets, manifests with all their files, objects with the right bytes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from sqlalchemy import Connection, Row, func, select
 from seedkeep.core import jcs
 from seedkeep.core.errors import Error
 from seedkeep.core.events import Event
+from seedkeep.core.log.checkpoint import Checkpoint
+from seedkeep.core.log.tiles import FULL_BYTES, Place, Tile, edge_of, grow
+from seedkeep.core.log.tree import join, leaf_hash, node_hash
 from seedkeep.core.notes import Verifier
-from seedkeep.core.record import CHAIN_START, Receipt, leaf_hash, next_chain
 from seedkeep_registrar.operations.snapshot import OBJECTS, Progress
 from seedkeep_registrar.store import events as log_store
+from seedkeep_registrar.store import trees
+from seedkeep_registrar.store.events import OWN
+from seedkeep_registrar.store.log_tables import checkpoints, log_tiles
 from seedkeep_registrar.store.tables import bodies, events, files, objects, records
 
-_ROWS = 1000
+_ROWS = 1024
 #: at most so many lines of one kind
 _SHOWN = 1000
 
@@ -50,27 +55,95 @@ def log_problems(connection: Connection, verifier: Verifier, progress: Progress)
     state = log_store.log_state(connection)
     if state.origin != verifier.name:
         yield f"log: it was made under the name {state.origin}, not {verifier.name}"
-    chain, expected = CHAIN_START, 0
-    while True:
-        page = connection.execute(
-            select(events).where(events.c.position >= expected).order_by(events.c.position).limit(_ROWS)
-        ).all()
-        if not page:
-            break
+    tree, at = _Tree(connection, verifier), 0
+    while page := connection.execute(_FROM.where(events.c.log_index >= at)).all():
         found = _bodies(connection, [row.leaf for row in page])
+        first, hashes = at, []
         for row in page:
-            if row.position != expected:
-                yield f"log: event {expected} is missing, the next one is {row.position}"
-            chain = next_chain(chain, row.leaf)
-            if chain != row.chain:
-                yield f"log: the chain breaks at event {row.position}"
-                chain = row.chain
+            if row.log_index != at:
+                yield f"log: event {at} is missing, the next one is {row.log_index}"
+                return
             for problem in _event_problems(row, found, verifier):
-                yield f"log: event {row.position}: {problem}"
-            expected = row.position + 1
-        progress("events", expected)
-    if (expected, chain) != (state.size, state.chain):
-        yield f"log: its head says {state.size} events, {expected} are there"
+                yield f"log: event {at}: {problem}"
+            hashes.append(leaf_hash(row.leaf))
+            at += 1
+        yield from tree.grown(first, hashes)
+        progress("events", at)
+    yield from tree.ended(at)
+    if at != state.size:
+        yield f"log: its head says {state.size} events, {at} are there"
+
+
+_FROM = (
+    select(events.c.leaf, events.c.hash, events.c.rid, events.c.seq, events.c.log_index)
+    .where(events.c.log == OWN)
+    .order_by(events.c.log_index)
+    .limit(_ROWS)
+)
+
+
+class _Tree:
+    """The tree as it grows again, held against the tiles and checkpoints that are stored."""
+
+    def __init__(self, connection: Connection, verifier: Verifier) -> None:
+        self._connection = connection
+        self._verifier = verifier
+        self._subtrees: list[bytes] = []
+        self._edge: dict[Place, bytes] = {}
+        self._tiles = 0
+
+    def grown(self, first: int, hashes: list[bytes]) -> Iterator[str]:
+        """The next leaves."""
+        end = first + len(hashes)
+        signed = {row.size: row for row in self._signed(first, end)}
+        for size, leaf in enumerate(hashes, first + 1):
+            done = leaf
+            for _ in range((size & -size).bit_length() - 1):
+                done = node_hash(self._subtrees.pop(), done)
+            self._subtrees.append(done)
+            if size in signed:
+                yield from self._judged(signed[size])
+        changed = grow(first, self._edge, hashes)
+        self._edge = {place: (self._edge | changed)[place] for place in edge_of(end)}
+        yield from self._compared({p: data for p, data in changed.items() if len(data) == FULL_BYTES})
+
+    def ended(self, size: int) -> Iterator[str]:
+        """There are no more leaves."""
+        if size == 0:
+            for row in self._signed(-1, 0):
+                yield from self._judged(row)
+        yield from self._compared(self._edge)
+        count = select(func.count()).select_from(log_tiles).where(log_tiles.c.log == OWN)
+        found = self._connection.execute(count).scalar_one()
+        if found != self._tiles:
+            yield f"log: it has {found} tiles, its entries give {self._tiles}"
+        newest = trees.newest(self._connection, OWN)
+        if newest is None or newest.size != size:
+            signed = newest.size if newest else 0
+            yield f"log: {size} events are there, its newest checkpoint covers {signed}"
+
+    def _signed(self, after: int, upto: int) -> list[Row[Any]]:
+        query = select(checkpoints.c.size, checkpoints.c.root, checkpoints.c.note).where(
+            checkpoints.c.log == OWN, checkpoints.c.size > after, checkpoints.c.size <= upto
+        )
+        return list(self._connection.execute(query))
+
+    def _judged(self, row: Row[Any]) -> Iterator[str]:
+        try:
+            said = Checkpoint.open(row.note, self._verifier)
+        except Error as error:
+            yield f"log: the checkpoint of size {row.size}: {error}"
+            return
+        root = join(self._subtrees)
+        if (said.size, said.root, row.root) != (row.size, root, root):
+            yield f"log: the checkpoint of size {row.size} is not what its entries give"
+
+    def _compared(self, computed: dict[Place, bytes]) -> Iterator[str]:
+        self._tiles += len(computed)
+        stored = trees.tiles(self._connection, OWN, list(computed))
+        for (level, number), data in computed.items():
+            if stored.get((level, number)) != data:
+                yield f"log: {Tile(level, number).path} is not what its entries give"
 
 
 def _bodies(connection: Connection, leaves: list[bytes]) -> dict[str, bytes]:
@@ -80,7 +153,7 @@ def _bodies(connection: Connection, leaves: list[bytes]) -> dict[str, bytes]:
     return {row.sha256: row.body for row in rows}
 
 
-def _event_problems(row: Row[Any], found: dict[str, bytes], verifier: Verifier) -> Iterator[str]:
+def _event_problems(row: Any, found: dict[str, bytes], verifier: Verifier) -> Iterator[str]:
     try:
         event = Event.parse(row.leaf)
         event.verify()
@@ -88,10 +161,8 @@ def _event_problems(row: Row[Any], found: dict[str, bytes], verifier: Verifier) 
             yield "it stands under another name than its own"
         if event.body_sha256 in found:
             event.check_body(found[event.body_sha256])
-        if Receipt.open(row.receipt, verifier) != Receipt(
-            verifier.name, row.position, leaf_hash(row.leaf), row.chain
-        ):
-            yield "its receipt is for something else"
+        if event.home != verifier.name:
+            yield f"it was made for {event.home}"
     except Error as error:
         yield str(error)
 

@@ -32,10 +32,11 @@ from seedkeep import __version__
 from seedkeep.core import jcs
 from seedkeep.core.errors import Error, InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.log.tree import EMPTY_ROOT
 from seedkeep.core.notes import Verifier, open_note, sign_note
 from seedkeep_registrar import durable, times
 from seedkeep_registrar.identity import KEY_FILE
-from seedkeep_registrar.store import events, tables
+from seedkeep_registrar.store import events, tables, trees
 
 HEADER = "seedkeep.snapshot/v1"
 NOTE, CONTENTS, TABLES, OBJECTS = "snapshot.note", "snapshot.json", "tables", "objects"
@@ -54,18 +55,18 @@ class Head:
     """What a snapshot's note says.
 
     Args:
-        size, chain: of the log.
+        size, root: of the log; the root in hex.
         sha256: of ``snapshot.json``.
     """
 
     origin: str
     size: int
-    chain: str
+    root: str
     sha256: str
 
     def sign(self, key: PrivateKey) -> str:
         """The note."""
-        text = f"{HEADER}\n{self.origin}\n{self.size}\n{self.chain}\n{self.sha256}\n"
+        text = f"{HEADER}\n{self.origin}\n{self.size}\n{self.root}\n{self.sha256}\n"
         return sign_note(text, self.origin, key)
 
     @classmethod
@@ -115,7 +116,8 @@ def take(
         UsageError: the place cannot be written, or a snapshot of this second is there.
         Error: an object that a record names is missing.
     """
-    state = events.log_state(connection)
+    state, signed = events.log_state(connection), trees.newest(connection, events.OWN)
+    root = (signed.root if signed else EMPTY_ROOT).hex()
     name = times.text(now).replace("-", "").replace(":", "")
     final, draft = place / name, place / f"{name}.part"
     try:
@@ -136,13 +138,13 @@ def take(
                 "schema": schema_of(connection),
                 "software": __version__,
                 "size": state.size,
-                "chain": state.chain,
+                "root": root,
                 "objects": len(named),
                 "tables": written,
             }
         )
         durable.create(draft / CONTENTS, contents)
-        head = Head(state.origin, state.size, state.chain, hashlib.sha256(contents).hexdigest())
+        head = Head(state.origin, state.size, root, hashlib.sha256(contents).hexdigest())
         durable.create(draft / NOTE, head.sign(key).encode())
         draft.rename(final)
     except FileExistsError as error:

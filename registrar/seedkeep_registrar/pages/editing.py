@@ -109,7 +109,7 @@ async def _history(request: web.Request) -> web.Response:
 
     def read(connection: Connection) -> tuple[Record, list[dict[str, Any]], list[dict[str, Any]]]:
         record = _known(connection, request.match_info["rid"])
-        entries = histories.history(connection, record, first, _PER_PAGE + 1)
+        entries = histories.history(connection, registrar, record, first, _PER_PAGE + 1)
         return record, entries, histories.versions(connection, registrar, record)
 
     record, entries, versions = await registrar.db.read(read)

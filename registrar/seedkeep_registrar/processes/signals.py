@@ -32,6 +32,7 @@ class Kind(StrEnum):
     """What a signal is about, and what its text is."""
 
     HEAD = "head"  # the signed note of the taint list's new head
+    CHECKPOINT = "checkpoint"  # size and root (hex) of this registrar's own log
     REGISTERED = "registered"  # rid, content id and v1 info-hash of a new record
     WAKE = "wake"  # a node with something new to hear, or "" for all of them
     COMPANION = "companion"  # a content id whose companion somebody asks for

@@ -19,7 +19,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -34,32 +33,40 @@ metadata = MetaData(
     }
 )
 
-#: the head of the log and of the taint list: one row, locked by whoever appends
+#: the head of this registrar's log and of the taint list: one row, locked by whoever appends. ``arrived``
+#: counts the events of all logs
 log = Table(
     "log",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("origin", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
-    Column("chain", HEX64, nullable=False),
     Column("taint_version", BigInteger, nullable=False),
     Column("taint_list", HEX64, nullable=False),
+    Column("arrived", BigInteger, nullable=False),
 )
 
-#: every event, in the order of the log
+_APPLIED = text("state = 'applied'")
+
+#: every event, in the order in which they came here. ``log`` is 0 for this registrar's own log, else the id
+#: of a peer; ``log_index`` its index there. ``state`` applied, waiting, refused or fork; own ones are applied
 events = Table(
     "events",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", HEX64, nullable=False, unique=True),
+    Column("hash", HEX64, nullable=False),
     Column("type", String(16), nullable=False),
     Column("rid", HEX64, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
-    Column("chain", HEX64, nullable=False),
-    Column("receipt", Text, nullable=False),
     Column("received", Float, nullable=False),
-    UniqueConstraint("rid", "seq"),
+    Column("log", Integer, nullable=False),
+    Column("log_index", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("body_sha256", HEX64, nullable=False, index=True),
+    Index("ix_events_hash", "hash", unique=True, sqlite_where=_APPLIED, postgresql_where=_APPLIED),
+    Index("ix_events_rid_seq", "rid", "seq", unique=True, sqlite_where=_APPLIED, postgresql_where=_APPLIED),
+    Index(None, "log", "log_index", unique=True),
 )
 
 #: what events name by digest; apart from them, so that one can be dropped and the log stays whole
