@@ -254,6 +254,11 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
         first = Event.parse(withdrawn["event"])
         answer = await sharer.submit(sharer.event(body, "withdrawal", after=first), body)
         assert answer.status == 201, answer
+        for slug, title, on in (("waters", "Phages of rivers", rich), ("w" * 64, HOSTILE[:200], rich)):
+            made = await running.curator.post("/api/v1/collections", {"slug": slug, "title": title})
+            assert made.status == 201, made
+            added = await running.curator.post(f"/api/v1/collections/{slug}/datasets", {"add": [on["rid"]]})
+            assert added.status == 200, added
         yield World(running, sharer, rich, hostile, bare, tainted, older, newer, withdrawn)
 
 

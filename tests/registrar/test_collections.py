@@ -240,3 +240,28 @@ async def test_a_node_that_follows_collections_is_offered_what_is_on_them(
         node = any_registrar.person()
         assert (await node.introduce(subjects=subjects)).status == 201
         assert {offer["rid"] for offer in (await node.beat())["offers"]} == expected
+
+
+async def test_the_page_of_a_dataset_names_the_collections_that_it_is_on(
+    any_registrar: RegistrarUnderTest,
+) -> None:
+    one, other = (
+        await record(any_registrar, "One", "virology"),
+        await record(any_registrar, "Other", "ecology"),
+    )
+    await make(any_registrar, "chosen", title="<b>Chosen</b> by us")
+    await make(any_registrar, "viruses", subject="virology")
+    await make(any_registrar, "empty")
+    added = await any_registrar.curator.post(
+        "/api/v1/collections/chosen/datasets", {"add": [one["rid"], other["rid"]]}
+    )
+    assert added.status == 200
+
+    async def named(rid: str) -> list[str]:
+        page = await any_registrar.person().get(f"/records/{rid}", headers={"Accept": "text/html"})
+        assert page.status == 200
+        assert b"<b>Chosen" not in page.body
+        return re.findall(r'<li><a href="[^"]*/collections/([a-z]+)"', page.body.decode())
+
+    assert await named(one["rid"]) == ["chosen", "viruses"]
+    assert await named(other["rid"]) == ["chosen"]

@@ -36,8 +36,8 @@ RICH = Metadata(
 class Desk:
     """A registrar with one record of three revisions, and its operator signed in."""
 
-    def __init__(self, world: World, boss: Browser, rid: str) -> None:
-        self.world, self.boss, self.rid = world, boss, rid
+    def __init__(self, world: World, boss: Browser, rid: str, long: str) -> None:
+        self.world, self.boss, self.rid, self.long = world, boss, rid, long
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -55,11 +55,14 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
             path = f"/records/{record['rid']}/edit"
             saved = await boss.post(path, {"title": f"Revision {number}: {HURTS}", "note": HURTS})
             assert saved.status == 303, saved
-        yield Desk(World(running, running.person()), boss, record["rid"])
+        many = Metadata(title="Many", creators=tuple(Creator(f"Okafor, {n}") for n in range(60)))
+        long = await running.person().register(shareable("long"), metadata=many)
+        yield Desk(World(running, running.person()), boss, record["rid"], long["rid"])
 
 
 SHOTS = [
     Shot("edit", lambda w: "/records/RID/edit"),
+    Shot("edit-long", lambda w: "/records/LONG/edit"),
     Shot("history", lambda w: "/records/RID/history"),
     Shot("register", lambda w: "/register"),
     Shot("operate", lambda w: "/operate"),
@@ -74,5 +77,5 @@ async def test_a_page_is_quiet_fits_the_window_and_bars_nobody(
     async with browsing(chromium_port) as tab:
         for name, value in desk.boss.cookies.items():
             await tab.cookie(desk.world.url, name, value)
-        path = shot.path(desk.world).replace("RID", desk.rid)
+        path = shot.path(desk.world).replace("RID", desk.rid).replace("LONG", desk.long)
         assert await look(tab, desk.world, Shot(shot.name, lambda w: path, shot.status), tmp_path) == []

@@ -15,12 +15,22 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedkeep.core.metadata import Affiliation, Creator, Metadata, Related, Subject
+from seedkeep.core.errors import InvalidInput
+from seedkeep.core.metadata import (
+    ORGANIZATION,
+    PERSON,
+    Affiliation,
+    Creator,
+    Metadata,
+    Related,
+    Subject,
+    parse_metadata,
+)
 from seedkeep.core.metainfo import torrent_v1, torrent_v2
 from seedkeep_registrar.app import make_app
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.operations.journaling import ACTIONS, NOT_TOLD
-from seedkeep_registrar.pages.metadata_form import LISTS, metadata_of, rows_of
+from seedkeep_registrar.pages.metadata_form import LISTS, MOST_ROWS, further_of, metadata_of, rows_of
 from tests.support.people import Browser, Mailbox, browser, hidden
 from tests.support.registrar import (
     Person,
@@ -313,3 +323,81 @@ async def test_every_route_that_changes_something_is_told_in_the_journal_or_left
         writes = {one for one in every if one[0] not in ("GET", "HEAD", "OPTIONS")}
     assert {w for w in writes if w not in ACTIONS and w[1] not in NOT_TOLD} == set()
     assert set(ACTIONS) - every == set()
+
+
+# --- lists that are longer than the form has rows ---
+
+_any = st.text(st.characters(exclude_categories=("C", "Z")) | st.sampled_from("|\\ \n"), max_size=12)
+_said = _any.map(str.strip).filter(bool)
+_plain = st.text(st.characters(categories=("L", "N")) | st.sampled_from("|\\ "), max_size=9).map(str.strip)
+
+
+@given(
+    st.lists(st.tuples(_said, _plain, st.booleans(), st.lists(_said, max_size=2)), max_size=8),
+    st.lists(st.tuples(_said, st.sampled_from([("", ""), ("NCBITaxon", "10710")])), max_size=5),
+)
+def test_what_has_no_row_comes_back_from_its_line(
+    people: list[tuple[str, str, bool, list[str]]], subjects: list[tuple[str, tuple[str, str]]]
+) -> None:
+    """Also two people of one name, and names with the letters that divide a line."""
+    few = [Creator(f"Nobody {n}") for n in range(MOST_ROWS - 2)]
+    more = [
+        Creator(
+            name.replace("\n", " ") if n + len(few) < MOST_ROWS else name,
+            given=given_name,
+            kind=ORGANIZATION if organization else PERSON,
+            affiliations=tuple(Affiliation(place.replace("\n", " ")) for place in places),
+        )
+        for n, (name, given_name, organization, places) in enumerate(people)
+    ]
+    some = [Subject("x")] * (MOST_ROWS - 1) + [
+        Subject(text.replace("\n", " "), *term) for text, term in subjects
+    ]
+    metadata = Metadata(creators=(*few, *more), subjects=tuple(some))
+    fields = {**sent(metadata), **further_of(metadata)}
+    assert metadata_of(lambda name: fields.get(name, "").strip(), metadata) == metadata
+
+
+def test_a_line_that_makes_no_sense_is_named() -> None:
+    for text in ("A | person | | | | | too much", " | organization"):
+        fields = {"creators.further": f"Right\n{text}"}
+        with pytest.raises(InvalidInput, match="line 2 of the further creators"):
+            metadata_of(lambda name, fields=fields: fields.get(name, ""), Metadata())
+
+
+async def test_a_record_of_300_creators_is_edited_in_a_browser_and_nobody_is_lost(
+    home: RegistrarUnderTest, ada: Browser
+) -> None:
+    person = await bind(home, ada)
+    creators = tuple(
+        Creator(f"Okafor, {n}", family="Okafor", affiliations=(Affiliation("A | B"), Affiliation("C")))
+        for n in range(300)
+    )
+    record = await person.register(shareable(), metadata=Metadata(title="Before", creators=creators))
+    page = await ada.get(f"/records/{record['rid']}/edit")
+    assert page.status == 200
+    fields = browser_fields(page)
+    assert len(fields["creators.further"].split("\n")) == 300 - MOST_ROWS
+    changed = {**fields, "title": "After", "creators.0.name": ""}
+    changed["creators.further"] += "\nLast, Ada | person | 0000-0002-1825-0097"
+    assert (await ada.post(f"/records/{record['rid']}/edit", changed)).status == 303
+    now = parse_metadata((await person.get(f"/api/v1/records/{record['rid']}")).json["metadata"])
+    last = Creator("Last, Ada", orcid="0000-0002-1825-0097")
+    assert now == Metadata(title="After", creators=(*creators[1:], last))
+
+
+def browser_fields(page: Any) -> dict[str, str]:
+    """What a browser sends of the form for editing as it is."""
+    html = page.body.decode()
+    html = html[html.index('action="') : html.index('id="withdraw"')]
+    fields = {
+        name: unescape(value)
+        for name, value in re.findall(r'<input[^>]*? name="([^"]*)"[^>]*? value="([^"]*)"', html)
+    }
+    for name, inner in re.findall(
+        r'<textarea[^>]*? name="([^"]*)"[^>]*>\n?(.*?)</textarea>', html, re.DOTALL
+    ):
+        fields[name] = unescape(inner)
+    for name, inner in re.findall(r'<select[^>]*? name="([^"]*)"[^>]*>(.*?)</select>', html, re.DOTALL):
+        fields[name] = next(iter(re.findall(r'value="([^"]*)" selected', inner)), "")
+    return fields

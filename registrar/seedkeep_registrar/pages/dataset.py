@@ -25,7 +25,8 @@ from seedkeep_registrar.exports.signposting import link_header
 from seedkeep_registrar.pages.health import Health, health
 from seedkeep_registrar.pages.render import HEADERS, show
 from seedkeep_registrar.pages.views import FILES_PER_PAGE, FilesPage, files_page, number_of, record_view
-from seedkeep_registrar.store import copy_counts, files, folders, records, web_seed_reports
+from seedkeep_registrar.store import collections, copy_counts, files, folders, records, web_seed_reports
+from seedkeep_registrar.store.collections import Named
 from seedkeep_registrar.store.copy_counts import Counts
 from seedkeep_registrar.store.folders import Listing
 from seedkeep_registrar.store.records import Version
@@ -47,6 +48,7 @@ class _Kept:
     history: list[Counts]
     reports: list[Report]
     versions: list[Version]
+    collections: list[Named]
 
 
 @routes.get("/records/{rid:[0-9a-f]{64}}")
@@ -118,6 +120,7 @@ async def _page(request: web.Request, document: Mapping[str, Any], record: Descr
         health=_health(registrar, document, kept, since),
         reports=[(r, times.text(r.at)) for r in kept.reports[:_REPORTS_SHOWN]],
         versions=kept.versions,
+        collections=kept.collections,
         json_ld=embedded(record),
         citations=citations_of(record),
         exports=exports_of(record),
@@ -182,6 +185,7 @@ def _kept(connection: Connection, rid: str, path: str, after: int, since: float)
         copy_counts.history(connection, record.content_id, since),
         web_seed_reports.of_dataset(connection, record.content_id),
         records.versions(connection, record.series),
+        collections.that_have(connection, record),
     )
 
 

@@ -14,9 +14,17 @@ from seedkeep.core.revision import MAX_NOTE, MAX_REVISIONS, RecordState
 from seedkeep_registrar import documents, histories, revising
 from seedkeep_registrar.accounts.principal import Principal
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.pages import metadata_form
 from seedkeep_registrar.pages.forms import Form, form_of, see, signed_in
-from seedkeep_registrar.pages.metadata_form import LISTS, metadata_of, rows_of, typed_rows
+from seedkeep_registrar.pages.metadata_form import (
+    FURTHER,
+    LISTS,
+    MOST_ROWS,
+    columns_of,
+    further_of,
+    metadata_of,
+    rows_of,
+    typed_rows,
+)
 from seedkeep_registrar.pages.render import show
 from seedkeep_registrar.pages.views import number_of
 from seedkeep_registrar.problems import MovedOn
@@ -28,6 +36,10 @@ _RID = "{rid:[0-9a-f]{64}}"
 _PER_PAGE = 20
 _TEXTS = {"title": 1000, "description": 100_000, "publisher": 500, "version": 100, "language": 40}
 _MAX_LINE = 2000
+#: what is said of a record has 256 KiB at most, of which a browser writes each byte as three
+_MAX_FORM = 1 << 20
+_MAX_FIELDS = 1000
+_MAX_FURTHER = 256 * 1024
 
 
 @routes.get(f"/records/{_RID}/edit")
@@ -40,13 +52,14 @@ async def _edit(request: web.Request) -> web.Response:
 @routes.post(f"/records/{_RID}/edit")
 async def _save(request: web.Request) -> web.Response:
     principal, _ = await signed_in(request)
-    form = await form_of(request)
+    form = await form_of(request, _MAX_FORM, _MAX_FIELDS)
     record, state = await _editable(request, principal)
     text = _reader(form)
     typed = {
         **{name: form.text(name, limit) for name, limit in _TEXTS.items()},
         "dois": form.text("dois", 4000),
         "note": form.text("note", MAX_NOTE),
+        **{name + FURTHER: text(name + FURTHER) for name in LISTS},
     }
     if more := form.text("more", 40):
         return _form(request, record, state, typed, typed_rows(text, more), head=form.text("head", 64))
@@ -114,6 +127,8 @@ async def _history(request: web.Request) -> web.Response:
 
 def _reader(form: Form) -> Callable[[str], str]:
     def text(name: str) -> str:
+        if name.endswith(FURTHER):
+            return form.text(name, _MAX_FURTHER)
         return form.text(name, _TEXTS.get(name, _MAX_LINE if name != "dois" else 4000))
 
     return text
@@ -124,6 +139,7 @@ def _typed(metadata: Metadata) -> dict[str, str]:
         **{name: getattr(metadata, name) for name in _TEXTS},
         "dois": "\n".join(metadata.dois),
         "note": "",
+        **further_of(metadata),
     }
 
 
@@ -139,7 +155,7 @@ async def _editable(request: web.Request, principal: Principal) -> tuple[Record,
 
     Raises:
         NotFound, TaintedRecord, WithdrawnRecord: there is none to change.
-        Refused: they may not, or it is too long for a form.
+        Refused: they may not.
     """
     registrar = request.app[REGISTRAR]
 
@@ -157,11 +173,6 @@ async def _editable(request: web.Request, principal: Principal) -> tuple[Record,
     record, state = await registrar.db.read(read)
     if state.withdrawn:
         raise Refused("this record is withdrawn, nothing follows that")
-    if long := metadata_form.is_too_long(state.metadata):
-        raise Refused(
-            f"this record has more {long} than a form can show",
-            hint=f"Change it with `seedkeep edit ark:/{record.ark} --metadata FILE`.",
-        )
     return record, state
 
 
@@ -187,6 +198,8 @@ def _form(
         typed=typed,
         rows=rows,
         lists=LISTS,
+        columns={name: columns_of(name) for name in LISTS},
+        most_rows=MOST_ROWS,
         problem=problem,
         reason=reason,
     )

@@ -23,6 +23,7 @@ class Form:
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._pairs = pairs
+        self._first = dict(reversed(pairs))
 
     def text(self, name: str, limit: int = 1000) -> str:
         """One field, at most ``limit`` characters, without spaces around it.
@@ -30,7 +31,7 @@ class Form:
         Raises:
             InvalidInput: it is longer.
         """
-        value = next((v for n, v in self._pairs if n == name), "").strip()
+        value = self._first.get(name, "").strip()
         if len(value) > limit:
             raise InvalidInput(f"{name} is longer than {limit} characters")
         return value
@@ -53,21 +54,24 @@ class Form:
         return int(text)
 
 
-async def form_of(request: web.Request) -> Form:
+async def form_of(request: web.Request, limit: int = _MAX_FORM, most_fields: int = _MAX_FIELDS) -> Form:
     """The form that a page of ours sent.
+
+    Args:
+        limit: of its body, in bytes.
 
     Raises:
         Refused: it does not come from a page of this registrar.
         InvalidInput: it is no form, or holds text that cannot be kept.
-        TooLarge: it is over 128 KiB.
+        TooLarge: it is over ``limit``.
     """
     browser.check_origin(request)
     if request.content_type != "application/x-www-form-urlencoded":
         raise InvalidInput("this is not a form of a page")
-    body = await auth.read_body(request, _MAX_FORM)
+    body = await auth.read_body(request, limit)
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=most_fields
         )
     except (UnicodeError, ValueError) as error:
         raise InvalidInput("this form cannot be read") from error

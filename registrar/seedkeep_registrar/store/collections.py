@@ -20,6 +20,7 @@ from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.search_tables import search_documents
 from seedkeep_registrar.store.tables import records as record_rows
 
+_NAMED_MOST = 50
 CREATED, CHANGED, ADDED, REMOVED = "created", "changed", "added", "removed"
 
 
@@ -68,6 +69,14 @@ class Step:
     by: str
     action: str
     rid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A collection as another page names it."""
+
+    slug: str
+    title: str
 
 
 def _collection(row: Row[Any]) -> Collection:
@@ -192,6 +201,17 @@ def history(connection: Connection, collection: Collection, *, before: int, limi
         .limit(limit)
     )
     return [Step(*row) for row in rows]
+
+
+def that_have(connection: Connection, record: Record) -> list[Named]:
+    """The collections that a record is on, by title, at most 50."""
+    chosen = select(collection_entries.c.collection_id).where(collection_entries.c.rid == record.rid)
+    by_subject = select(collections.c.id).where(collections.c.subject.in_(set(record.subjects) - {""}))
+    query = select(collections.c.slug, collections.c.title).where(
+        collections.c.id.in_(chosen.union(by_subject))
+    )
+    rows = connection.execute(query.order_by(collections.c.title, collections.c.slug).limit(_NAMED_MOST))
+    return [Named(row.slug, row.title) for row in rows]
 
 
 def count(connection: Connection, collection: Collection) -> int:
