@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +21,15 @@ from seedkeep.core.keys import PrivateKey, PublicKey
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 100
 _DASH = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s\x00-\x20+]+")
 #: signature types, the byte that key ids and vkeys carry
 ED25519 = b"\x01"
 ED25519_COSIGNATURE = b"\x04"
 
 
 def _check_name(name: str) -> str:
-    if not name or "+" in name or any(c.isspace() or ord(c) < 0x21 for c in name):
+    if not _NAME.fullmatch(name):
         raise InvalidInput(f"{name!r} cannot name a note's key")
     return name
 
@@ -111,7 +114,7 @@ def read_text(what: str, data: str | bytes, limit: int) -> str:
 def _check_text(text: str) -> None:
     if not text.endswith("\n"):
         raise InvalidInput("a note's text must end with a newline")
-    if any(ord(c) < 0x20 and c != "\n" for c in text):
+    if _CONTROL.search(text):
         raise InvalidInput("a note's text has a control character")
 
 
