@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from seedkeep.core.events import Event
 from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.metadata import Creator, Date, Metadata, Subject
 from seedkeep_registrar import times
@@ -42,7 +43,7 @@ detector galaxy spectrum telescope radiation magnetic field laser quantum""".spl
 _LICENSES = ("CC0-1.0",) * 17 + ("CC-BY-4.0",) * 3
 _COPIES = (0, 1, 2, 3, 3, 3, 4)
 NODES = 50
-#: made up for each year; records share them, each under its own names
+#: at most so many made up for each year; records share them, each under its own names
 _DESCRIPTIONS = 8000
 _ARK_WORD, _CONTENT_ID = "skplaceholder", "f00d" * 16
 _ARK = f"99999/{_ARK_WORD}"
@@ -176,7 +177,7 @@ def load(engine: Engine, count: int, *, origin: str, seed: int = 1) -> None:
         sink_of(connection) as (put, kind),
         _indexes_last(connection, kind),
     ):
-        descriptions = _Descriptions(Pools(seed), kind)
+        descriptions = _Descriptions(Pools(seed), kind, min(_DESCRIPTIONS, 1 + count // 10))
         put("nodes", [_node(number) for number in range(NODES)])
         for first in range(0, count, _BATCH):
             batch = _Batch(descriptions, kind, origin)
@@ -226,8 +227,8 @@ class _Described:
 class _Descriptions:
     """Descriptions for the records of one year."""
 
-    def __init__(self, pools: Pools, kind: str) -> None:
-        self._pools, self._kind = pools, kind
+    def __init__(self, pools: Pools, kind: str, count: int) -> None:
+        self._pools, self._kind, self._count = pools, kind, count
         self._year, self._some = 0, list[_Described]()
         self.values: dict[tuple[int, str], int] = {}
         self.counts: Counter[int] = Counter()
@@ -235,7 +236,7 @@ class _Descriptions:
     def one(self, year: int) -> _Described:
         """Any of them."""
         if year != self._year:
-            self._year, self._some = year, [self._made(year) for _ in range(_DESCRIPTIONS)]
+            self._year, self._some = year, [self._made(year) for _ in range(self._count)]
         chosen = self._pools.random.choice(self._some)
         self.counts.update(code >> 3 for code in chosen.codes)
         return chosen
@@ -301,11 +302,8 @@ class _Batch:
         steward = f"ed25519:{position % 5000:043d}"
         body = _json({**one.stated, "dataset": {**one.dataset, **names}})
         body_sha256 = hashlib.sha256(body).hexdigest()
-        event = {
-            "body_sha256": body_sha256, "prev": "", "registrar": self._origin, "rid": "", "seq": 0,
-            "steward": steward, "time": created, "type": "record",
-        }  # fmt: skip
-        rid = hashlib.sha256(_json(event)).hexdigest()
+        event = Event("record", "", 0, "", body_sha256, self._origin, steward, created, "A" * 86 + "==")
+        rid = event.hash()
         ark = mint_ark("99999", rid)
         record = {
             **one.row, **names, "rid": rid, "position": position, "ark": ark, "manifest_id": position + 1,
@@ -313,9 +311,10 @@ class _Batch:
             "state_sha256": body_sha256, "head": rid, "series": rid, "stewards": json.dumps([steward]),
         }  # fmt: skip
         self._put("records", record)
-        leaf = _json({**event, "sig": "A" * 86 + "=="})
-        place = {"log": 0, "log_index": position, "state": "applied", "received": float(now)}
-        self._put("events", {**event, **place, "leaf": leaf, "position": position, "hash": rid, "rid": rid})
+        row = {"position": position, "hash": rid, "type": event.type, "rid": rid, "seq": 0}
+        row |= {"leaf": event.leaf(), "received": float(now), "body_sha256": body_sha256}
+        row |= {"log": 0, "log_index": position, "state": "applied"}
+        self._put("events", row)
         self._put("bodies", {"sha256": body_sha256, "body": body})
         of_manifest = {"id": position + 1, "sha256": manifest, "content_id": content_id}
         files = len(one.paths)

@@ -16,7 +16,7 @@ from seedkeep_registrar.store.nodes import Node
 #: a node names a collection like this among its subjects
 FOLLOWED = "collection:"
 #: datasets looked at for one answer, neediest first; more of them when the first do not suit the node
-LOOKED_AT = (200, 2000)
+LOOKED_AT = (200, 1000)
 #: offers in one answer
 AT_ONCE = 10
 
