@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+_TESTS = Path(__file__).parent
 
 # A run finds what the last one found: a failure is the change's, not the dice's. Other examples are looked
 # for by `--hypothesis-profile searching`. How long one takes says more about the machine than about the code.
@@ -28,6 +32,36 @@ pytest_plugins = [
     "tests.support.swift",
     "tests.support.s3",
 ]
+
+
+#: what takes longest, so that no worker is left alone with one of them at the end
+_LONG = (
+    "registrar/test_openapi_schemathesis.py",
+    "system/",
+    "registrar/test_crash.py",
+    "node/test_fetch_for_real.py",
+    "registrar/test_large_page.py",
+    "interop/test_torrent_clients.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the long ones out evenly, each worker's first.
+
+    Workers begin with one stretch of the list each, as long as the others', and take from each other's ends.
+    """
+    long, short = [], []
+    for item in items:
+        here = item.path.relative_to(_TESTS).as_posix()
+        (long if here.startswith(_LONG) else short).append(item)
+    workers = max(1, min(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), len(items)))
+    each = -(-len(items) // workers)
+    items.clear()
+    for number in range(workers):
+        own = long[number::workers]
+        fill = each - len(own)
+        items += own + short[:fill] if number < workers - 1 else own + short
+        short = short[fill:]
 
 
 def pytest_collection_finish() -> None:

@@ -72,7 +72,7 @@ async def nginx(folder: Path, configuration: Path, port: int) -> AsyncIterator[N
         *(str(program), "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log"))
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 assert process.returncode is None, (folder / "error.log").read_text()
                 try:

@@ -22,7 +22,7 @@ async def test_nginx_alone_gives_the_whole_dataset_and_no_byte_twice(tmp_path: P
         assert data.differences(tmp_path / "out") == []
         status = leech.status(spec.key)
         assert (status.peers_bytes, status.web_seed_bytes) == (0, data.data.manifest.bytes)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while server.bytes_sent() < status.web_seed_bytes:
                 await asyncio.sleep(0.05)
         assert server.bytes_sent() == status.web_seed_bytes

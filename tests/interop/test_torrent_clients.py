@@ -89,6 +89,6 @@ async def test_a_plain_libtorrent_client_completes_the_v2_torrent(data: Torrents
                 await asyncio.sleep(0.05)
         handle.flush_cache()
         await asyncio.to_thread(lambda: plain.remove_torrent(handle))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while data.differences(tmp_path / "out"):
                 await asyncio.sleep(0.05)

@@ -166,7 +166,7 @@ async def test_a_node_is_run_through_it(tmp_path: Path) -> None:
             assert (await call(where, "status"))["shared"][0]["path"] == str(home)
             assert await call(where, "unseed", told) == {"stopped": True}
             await call(where, "down")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await node.run()
         finally:
             await server.close()

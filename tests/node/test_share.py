@@ -275,7 +275,7 @@ async def test_a_file_that_the_sharer_edits_before_the_seeding_begins_is_not_put
     removed.unlink()
     async with seeding(desk.swarm, what, tmp_path / "peer", 1, 2):
         with pytest.raises(Error, match="changed"):
-            await asyncio.wait_for(sharer.keep_until_copied(prepared, record, 1), 20)
+            await asyncio.wait_for(sharer.keep_until_copied(prepared, record, 1), 60)
     assert edited.read_bytes() == b"my new version"
     assert not removed.exists()
 

@@ -102,7 +102,7 @@ async def test_an_unfinished_read_that_is_cancelled_leaves_no_thread_at_work() -
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         reader.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while any(thread.name.startswith("web-seed") for thread in threading.enumerate()):
                 await asyncio.sleep(0.01)
 

@@ -83,7 +83,7 @@ async def test_every_file_is_reached_through_the_folders(any_registrar: Registra
 
 
 async def test_an_interrupted_index_leaves_no_folder_out(any_registrar: RegistrarUnderTest) -> None:
-    what = shareable("cut", {f"d{i // 3}/e{i % 3}/f{i}": f"{i}".encode() for i in range(4100)})
+    what = shareable("cut", {f"d{i // 30}/e{i % 3}/f{i}": f"{i}".encode() for i in range(4100)})
     db, m = any_registrar.context.db, what.data.manifest
     number, _ = await db.write(files.begin_manifest, m.digest(), m.content_id(), any_registrar.clock())
     tree = FolderTree()

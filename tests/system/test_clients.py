@@ -86,7 +86,7 @@ async def by_plain_libtorrent(recorded: Recorded, torrent: Path, host: str) -> N
         while not handle.status().is_seeding:
             await asyncio.sleep(0.1)
     await asyncio.to_thread(session.remove_torrent, handle)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(p.stat().st_size for p in place.rglob("*.bin")) != SIZE:
             await asyncio.sleep(0.05)
     recorded.check(place)
