@@ -176,7 +176,7 @@ async def test_only_files_of_the_manifest_are_served(tmp_path: Path, torrents: T
 async def test_a_taint_is_obeyed_at_once(tmp_path: Path, torrents: Torrents) -> None:
     async with house(tmp_path) as home:
         record = await home.publish(torrents, web_seeds=(PUBLIC,))
-        url = address(record, "reads/tiny.txt")
+        url = address(record, torrents.data.manifest.files[0].path)
         assert (await home.get(url))[0] == 302
         await home.taint(f"root:{torrents.data.manifest.files[0].root}")
         status, _, body = await home.get(url)
