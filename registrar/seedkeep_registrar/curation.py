@@ -106,8 +106,8 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     head = events.lock(connection)
     event, order, now = given.event, body.order, registrar.clock()
     who = curators.read(connection, registrar.settings)
-    if known := taints.of_event(connection, event.hash()):
-        return _decision(connection, who, known, new=False)
+    if again := taints.of_event(connection, event.hash()):
+        return _decision(connection, who, again, new=False)
     check_created(registrar, event)
     if order.ended(now):
         raise InvalidInput("this taint would have ended already", hint="Let it expire later.")
@@ -132,7 +132,7 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     decision = _decision(connection, who, proposal, new=True)
     if decision.approvals >= decision.needed:
         _stand(connection, registrar, proposal)
-    return _decision(connection, who, _by_id(connection, proposal.id), new=True)
+    return _decision(connection, who, known(connection, proposal.id), new=True)
 
 
 def _same(one: Order, other: Order) -> bool:
@@ -141,11 +141,11 @@ def _same(one: Order, other: Order) -> bool:
 
 
 def _check_news(every: list[Taint], order: Order, now: float) -> None:
-    for known in every:
-        lasts = not known.order.expires or (order.expires and known.order.expires >= order.expires)
-        strong = known.order.effect.rank >= order.effect.rank
-        if known.state == STANDING and not known.order.ended(now) and strong and lasts:
-            raise Conflict(f"{order.subject} is tainted already ({known.id[:12]}…)")
+    for other in every:
+        lasts = not other.order.expires or (order.expires and other.order.expires >= order.expires)
+        strong = other.order.effect.rank >= order.effect.rank
+        if other.state == STANDING and not other.order.ended(now) and strong and lasts:
+            raise Conflict(f"{order.subject} is tainted already ({other.id[:12]}…)")
 
 
 def _check_open(
@@ -159,9 +159,9 @@ def _check_open(
         raise Refused(
             "too many taints of this curator are open", hint="Ask another curator to agree to some of them."
         )
-    for known in every if hold else ():
-        held = _is_hold(known) and known.version
-        if held and who.is_among(approver, taints.approvers(connection, known.id)[:1]):
+    for other in every if hold else ():
+        held = _is_hold(other) and other.version
+        if held and who.is_among(approver, taints.approvers(connection, other.id)[:1]):
             raise Conflict(
                 f"{order.subject} was held by this curator before",
                 hint="Propose a taint to which another curator agrees, or let another one hold it.",
@@ -180,7 +180,12 @@ def _stand(connection: Connection, registrar: Registrar, proposal: Taint) -> Non
     registrar.taint_head.issue(connection)
 
 
-def _by_id(connection: Connection, taint_id: str) -> Taint:
+def known(connection: Connection, taint_id: str) -> Taint:
+    """A taint.
+
+    Raises:
+        NotFound: there is none.
+    """
     found = taints.by_id(connection, taint_id)
     if found is None:
         raise NotFound(f"there is no taint {taint_id[:64]}", hint="See `seedkeep taint list`.")
@@ -231,7 +236,7 @@ async def lift(
     else:
         said = LiftBody.parse({"v": 1, **message})
         body = LiftBody(said.reason, await _editor(registrar, principal)).encode()
-        await registrar.db.read(_by_id, taint_id)
+        await registrar.db.read(known, taint_id)
         given = SignedEvent(
             sign_second(
                 registrar.key,
@@ -249,23 +254,23 @@ async def lift(
 
 def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: SignedEvent) -> Decision:
     head = events.lock(connection)
-    event, known = given.event, _by_id(connection, taint_id)
+    event, one = given.event, known(connection, taint_id)
     if event.rid != taint_id:
         raise Refused("this lift is for another taint")
     who = curators.read(connection, registrar.settings)
-    if known.state == LIFTED:
-        if known.lifted == event.hash():
-            return _decision(connection, who, known, new=False)
+    if one.state == LIFTED:
+        if one.lifted == event.hash():
+            return _decision(connection, who, one, new=False)
         raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
     events.append(connection, head, event, given.body, now=registrar.clock())
-    taints.lift(connection, known, event.hash())
-    if known.state == STANDING:
-        taint_marks.unmark(connection, known)
-        _search_again(connection, known.order.subject)
-    if known.version:
+    taints.lift(connection, one, event.hash())
+    if one.state == STANDING:
+        taint_marks.unmark(connection, one)
+        _search_again(connection, one.order.subject)
+    if one.version:
         registrar.taint_head.issue(connection)
-    return _decision(connection, who, _by_id(connection, taint_id), new=True)
+    return _decision(connection, who, known(connection, taint_id), new=True)
 
 
 def any_expired(connection: Connection, registrar: Registrar) -> bool:

@@ -233,6 +233,7 @@ def tainted_record(record: Record, standing: tuple[Taint, ...], path: str = "") 
         hint=f"It must not be passed on. {order.appeal or 'Ask the registrar if you think this is wrong.'}",
         members={
             "taints": taint_documents(standing[:_TAINTS_TOLD]),
+            **({"path": path} if path else {}),
             "rid": record.rid,
             "ark": f"ark:/{record.ark}",
             "content_id": record.content_id,

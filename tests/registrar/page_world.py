@@ -7,6 +7,7 @@ With ``SEEDKEEP_SCREENSHOTS=FOLDER`` the pictures are kept there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from seedkeep.core.metadata import (
     Subject,
 )
 from seedkeep.core.revision import WithdrawalBody
+from seedkeep.core.statements import Removal
 from seedkeep_registrar.store import claims, copy_counts, records
 from seedkeep_registrar.store.copy_counts import Counts
 from tests.support.chromium import PHONE, WIDE, Tab
@@ -81,6 +83,7 @@ class World:
         hostile: every text that people write is :data:`HOSTILE`.
         bare: a single file, no metadata, no copy.
         tainted: withheld.
+        marked: a taint warns of it, another one withholds one of its files.
         older, newer: two versions.
         withdrawn: by its steward.
     """
@@ -91,6 +94,7 @@ class World:
     hostile: dict[str, Any] = field(default_factory=dict)
     bare: dict[str, Any] = field(default_factory=dict)
     tainted: dict[str, Any] = field(default_factory=dict)
+    marked: dict[str, Any] = field(default_factory=dict)
     older: dict[str, Any] = field(default_factory=dict)
     newer: dict[str, Any] = field(default_factory=dict)
     withdrawn: dict[str, Any] = field(default_factory=dict)
@@ -201,6 +205,36 @@ async def _many(running: RegistrarUnderTest, sharer: Person) -> None:
         await node.introduce(operator=f"Operator {n}", institution=f"Library of {n}", pledge=(n + 1) * 10**11)
 
 
+async def _marked(running: RegistrarUnderTest, sharer: Person) -> dict[str, Any]:
+    """A dataset with taints that do not withhold it; one that was removed, with a receipt."""
+    secret = b"name,born\n"
+    what = shareable("second-wave", {"answers.csv": b"1,2\n", "people/names.csv": secret})
+    marked = await sharer.register(
+        what,
+        metadata=Metadata(title="Interviews, third wave"),
+        web_seeds=("https://data.example.org/waves/",),
+    )
+    said = {
+        "basis": "GDPR Art. 17",
+        "jurisdiction": "EU",
+        "evidence": "5e" * 32,
+        "appeal": "Write to privacy@example.org within four weeks.",
+    }
+    why = "The file names people who were promised that nobody would."
+    root = f"root:{hashlib.sha256(secret).hexdigest()}"  # a file of one block
+    await running.curator.taint(root, "data-protection", why, **said)
+    until = utc(running.clock() + 900 * 86400)
+    warning = {"effect": "warn", "expires": until, "appeal": "<b>" + "W" * 200}
+    await running.curator.taint(f"content:{marked['content_id']}", "retraction", HOSTILE[:400], **warning)
+    held, keeper = shareable("trojan", {"run.sh": b"rm", "b": b"b"}), running.person()
+    gone = await sharer.register(held)
+    await keeper.hold(held)
+    order = await running.curator.taint(f"content:{gone['content_id']}", "malware", "run.sh is a trojan.")
+    receipt = Removal(order.json["id"], gone["content_id"], 3, str(keeper), utc(running.clock() + 100))
+    assert (await keeper.post("/api/v1/receipts", receipt.sign(keeper.key))).status == 201
+    return marked
+
+
 @asynccontextmanager
 async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """Run a registrar and fill it."""
@@ -259,7 +293,8 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
             assert made.status == 201, made
             added = await running.curator.post(f"/api/v1/collections/{slug}/datasets", {"add": [on["rid"]]})
             assert added.status == 200, added
-        yield World(running, sharer, rich, hostile, bare, tainted, older, newer, withdrawn)
+        marked = await _marked(running, sharer)
+        yield World(running, sharer, rich, hostile, bare, tainted, marked, older, newer, withdrawn)
 
 
 async def look(tab: Tab, at: Site, shot: Shot, folder: Path) -> list[str]:

@@ -82,6 +82,7 @@ SHOTS = [
     Shot("submission-hostile", lambda w: "/curation/{hostile}"),
     Shot("submission-returned", lambda w: "/curation/{returned}"),
     Shot("submission-approved", lambda w: "/curation/{approved}"),
+    Shot("taint-new", lambda w: "/taints/new"),
     Shot("account-services", lambda w: "/account"),
     Shot("record-mails", lambda w: "/records/{approved}/mails"),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from seedkeep_registrar.api.shapes import Event, Match, Statement
 from seedkeep_registrar.interface.fields import Ark, Count, Hex64
@@ -33,9 +35,10 @@ class WithdrawnProblem(Problem, Statement):
 
 
 class TaintedProblem(Problem):
-    """The data must not be kept or passed on."""
+    """The data must not be passed on."""
 
     taints: NotRequired[list[Taint]]
+    path: NotRequired[Annotated[str, Meta(description="Of the file, when only that is withheld.")]]
     rid: NotRequired[Hex64]
     ark: NotRequired[Ark]
     content_id: NotRequired[Hex64]

@@ -208,6 +208,8 @@ async def _file(request: web.Request, named: Identifier) -> web.Response:
             f"the dataset {document['ark']} has no file or folder {named.path[:200]}",
             hint="Compare the path with the list of files on the dataset's page.",
         )
+    if document["withheld"]:
+        await matches_of(registrar, str(named))  # which raises when it is this file
     below = path_below(document["name"], entry.path, files=document["files"])
     seeds = document["web_seeds"]
     target = url_below(seeds[0], below) if seeds else document["landing_page"]

@@ -68,6 +68,7 @@ async def _page(request: web.Request, status: int, problem: dict[str, Any], agai
             ark=problem.get("ark", ""),
             content_id=problem.get("content_id", ""),
             rid=rid,
+            path=problem.get("path", ""),
             said=await request.app[REGISTRAR].db.read(_said, rid) if rid else None,
         )
     if status == 410 and "rid" in problem:

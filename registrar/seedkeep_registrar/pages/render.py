@@ -40,6 +40,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), interest-cohort=()",
 }
+EFFECT_WORDS = {
+    "remove": "It is deleted now",
+    "quarantine": "It is withheld now and deleted after 14 days",
+    "hide": "It is withheld; the bytes are kept",
+    "warn": "It goes on, with this warning",
+}
 _CATEGORY_WORDS = {c: c.replace("-", " ").capitalize() for c in CATEGORIES}
 
 
@@ -65,12 +71,14 @@ def environment() -> Environment:
         "moment",
         "clock",
         "day",
+        "duration",
         "grouped",
     ):
         made.filters[name] = getattr(text, name)
     made.globals["asset"] = asset
     made.globals.update(me=ANONYMOUS, asked="")
     made.globals["category_words"] = _CATEGORY_WORDS
+    made.globals["effect_words"] = EFFECT_WORDS
     return made
 
 

@@ -9,13 +9,11 @@ from aiohttp import web
 
 from seedkeep.core.errors import NotFound, UsageError
 from seedkeep.core.identifiers import parse
-from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.api.nodes import node_documents
 from seedkeep_registrar.api.resolve import CLAIMED, matches_of
-from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import short_document
-from seedkeep_registrar.pages import dataset
+from seedkeep_registrar.pages import dataset, taints
 from seedkeep_registrar.pages.errors import pages_for_browsers
 from seedkeep_registrar.pages.forms import see
 from seedkeep_registrar.pages.render import HEADERS, STATIC, show
@@ -96,17 +94,6 @@ async def _nodes(request: web.Request) -> web.Response:
     )
 
 
-@routes.get("/taints")
-async def _taints(request: web.Request) -> web.Response:
-    registrar = request.app[REGISTRAR]
-    return show(
-        request,
-        "taints.html",
-        approvals=(await registrar.db.read(curators.read, registrar.settings)).needed,
-        taints=await all_taint_documents(registrar),
-    )
-
-
 def _figures(registrar: Registrar) -> Recent[None, Figures]:
     async def look_up(_: None) -> Figures | None:
         since = registrar.clock() - registrar.settings.offline_after_s
@@ -121,3 +108,4 @@ def setup(app: web.Application) -> None:
     app.middlewares.insert(0, pages_for_browsers)
     app.add_routes(routes)
     app.add_routes(dataset.routes)
+    app.add_routes(taints.routes)

@@ -108,6 +108,14 @@ def clock(seconds: float) -> Markup:
     return moment(times.text(seconds))
 
 
+def duration(seconds: int) -> str:
+    """``40 s``, ``5 min``, ``3 h`` or ``2 days``; rounded up, so that nothing seems quicker than it was."""
+    for size, unit, below in ((1, "s", 120), (60, "min", 7200), (3600, "h", 48 * 3600)):
+        if seconds < below:
+            return f"{-(-seconds // size)} {unit}"
+    return f"{-(-seconds // 86400)} days"
+
+
 def day(text: str) -> Markup:
     """``<time>`` with the day alone."""
     try:
