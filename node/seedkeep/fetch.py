@@ -35,6 +35,7 @@ from seedkeep.download import Brought, Download, FetchProgress, Road
 from seedkeep.engine.model import Engine, EngineSettings, PeerBanned, WebSeedDropped
 from seedkeep.file_digests import Wanted, digest_files
 from seedkeep.placing import Layout, already_there, check_room, put_in_place, select, work_directory
+from seedkeep.proof_file import leave_proof
 from seedkeep.resolve import Contents, Resolved, Resolver
 from seedkeep.webseeds.guard import public_addresses
 from seedkeep.webseeds.probe import probe
@@ -132,6 +133,7 @@ class Fetcher:
                 await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         if found.record is not None:
             await asyncio.to_thread(leave_note, layout.out, found.record, found.registrar)
+            await asyncio.to_thread(leave_proof, layout.out, found.record)
         return FetchResult(
             _shown(layout, found.path),
             len(wanted),

@@ -38,6 +38,10 @@ class KnownRegistrars:
         """The key pinned for a registrar's URL, or None."""
         return self._all().get(normal_url(url))
 
+    def by_origin(self, origin: str) -> Verifier | None:
+        """The key pinned for the registrar of this name, or None."""
+        return next((pinned for pinned in self._all().values() if pinned.name == origin), None)
+
     def urls(self) -> list[str]:
         """All registrars known, in the order they were met."""
         return list(self._all())

@@ -33,6 +33,7 @@ class User:
     settings: ClientSettings
     session: aiohttp.ClientSession
     resolver: Resolver
+    known: KnownRegistrars
 
     def key(self) -> PrivateKey:
         """The person's key, made on first need; raises KeyFileError."""
@@ -83,4 +84,4 @@ async def open_user(
             configured=settings.registrars,
             neighbours=neighbours if settings.zeroconf else None,
         )
-        yield User(places, settings, session, resolver)
+        yield User(places, settings, session, resolver, known)

@@ -24,6 +24,7 @@ from seedkeep.core.errors import (
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import torrent_v1, torrent_v2
 from seedkeep.fetch import FetchRequest
+from seedkeep.proof_file import read_proof
 from seedkeep.registrar_http import TaintedRecord
 from tests.support.desk import Desk, right, seeding
 from tests.support.registrar import RegistrarUnderTest, Shareable, shareable
@@ -495,4 +496,7 @@ async def test_the_note_beside_the_data_replaces_no_file_and_writes_through_no_l
         first = note.read_bytes()
         await desk.fetch(ark, registrar.url)
     assert ark.encode() in first
+    proof = read_proof(desk.path / "out" / "sample.tlog-proof")
+    assert proof is not None
+    assert proof.verify(registrar.context.vkey).origin == registrar.context.origin
     assert [p.name for p in note.parent.glob(".*.seedkeep")] == [note.name]

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from seedkeep.core.errors import NotFound
 from seedkeep.core.events import Event
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.proof import LogProof
-from seedkeep.core.log.tiles import Place, Places, grow, inclusion_proof, root_of_tiles
-from seedkeep.core.log.tree import leaf_hash
+from seedkeep.core.log.tiles import (
+    ENTRIES,
+    FULL,
+    Place,
+    Places,
+    Tile,
+    encode_bundle,
+    grow,
+    inclusion_proof,
+    root_of_tiles,
+)
+from seedkeep.core.log.tree import HASH_BYTES, leaf_hash
 
 
 class EventLog:
@@ -37,3 +48,20 @@ class EventLog:
         """The proof of an event, under the present head."""
         hashes = inclusion_proof(Places(self.tiles), index, self.size)
         return LogProof(index, tuple(hashes), self.checkpoint()).encode()
+
+    def file(self, path: str) -> bytes:
+        """A file of the log, as it is served.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if path == "checkpoint":
+            return self.checkpoint().encode()
+        tile = Tile.parse(path)
+        if tile.level == ENTRIES:
+            leaves = [event.leaf() for event in self.events[tile.index * FULL :][: tile.width]]
+            if len(leaves) == tile.width:
+                return encode_bundle(leaves)
+        elif len(data := self.tiles.get(tile.place, b"")) >= tile.width * HASH_BYTES:
+            return data[: tile.width * HASH_BYTES]
+        raise NotFound(f"there is no {path}")

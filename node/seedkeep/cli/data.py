@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +16,15 @@ from seedkeep.cli.output import Output, Step
 from seedkeep.cli.running import json_option, registrar_option, run
 from seedkeep.core.errors import NotFound, UsageError, VerificationFailed
 from seedkeep.core.manifest import Manifest
+from seedkeep.core.notes import Verifier
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_duration, print_size
 from seedkeep.record_document import Record
 from seedkeep.resolve import Resolved, Resolver
+
+if TYPE_CHECKING:
+    from seedkeep.known import KnownRegistrars
+    from seedkeep.proof_file import ProofFile
 
 _SHOWN_FILES = 50
 
@@ -230,15 +235,32 @@ def _foreign(found: Resolved) -> tuple[dict[str, Any], str]:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("uri", required=False, default="")
 @registrar_option
+@click.option("--offline", is_flag=True, help="Ask nobody; hold it against the .tlog-proof beside it.")
+@click.option("--vkey", default="", help="The registrar's key, if this machine has never met it.")
 @json_option
-def verify(directory: Path, uri: str, registrars: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def verify(
+    directory: Path,
+    uri: str,
+    registrars: tuple[str, ...],
+    offline: bool,
+    vkey: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Hold DIRECTORY (or a single file) against its record by all four digests.
 
     Without URI, the note that a fetch leaves beside the data says which record; without that, the content
-    id of what is there is looked up.
+    id of what is there is looked up. The log proof that a fetch leaves as well, NAME.tlog-proof, is checked
+    too; with --offline nothing else is needed.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    fields, name, problem = run(_verify(directory.absolute(), uri, registrars, output))
+    if offline:
+        if uri or registrars:
+            raise UsageError("--offline asks nobody, so it takes neither URI nor --registrar")
+        fields, name = run(_verify_offline(directory.absolute(), vkey, output))
+        output.result(fields, _right(fields, name))
+        return
+    fields, name, problem = run(_verify(directory.absolute(), uri, registrars, vkey, output))
     if problem:
         hint = "Fetch it again with --force to put the right bytes in place."
         failure = VerificationFailed(problem, hint=hint)
@@ -249,13 +271,62 @@ def verify(directory: Path, uri: str, registrars: tuple[str, ...], as_json: bool
                     click.echo(f"{kind}: {printable(shown)}")
         failure.fields = fields  # type: ignore[attr-defined]
         raise failure
+    output.result(fields, _right(fields, name))
+
+
+def _right(fields: dict[str, Any], name: str) -> str:
     text = f"{printable(name)} is right: {fields['files']} files, {print_size(fields['bytes'])}, all digests"
-    output.result(fields, text)
+    logged = fields["log"]
+    return f"{text}; entry {logged['index']} in the log of {logged['origin']}" if logged else text
+
+
+async def _verify_offline(root: Path, vkey: str, output: Output) -> tuple[dict[str, Any], str]:
+    from seedkeep.ingest.run import Progress, ingest
+    from seedkeep.proof_file import place_of, read_proof
+    from seedkeep.user import open_user
+
+    place = place_of(root)
+    proof = await asyncio.to_thread(read_proof, place)
+    if proof is None:
+        raise NotFound(
+            f"there is no log proof {printable(str(place))}",
+            hint="`seedkeep fetch` leaves one beside the data, `seedkeep proof` writes one.",
+        )
+    async with open_user(os.environ) as user:
+        logged = _logged(proof, user.known, vkey)
+    with output.progress() as bar:
+
+        def report(at: Progress) -> None:
+            bar.show(Step("verifying", at.bytes_done, at.bytes_total))
+
+        found = await ingest(root, name=proof.body.dataset.name, progress=report)
+    proof.check_data(found.manifest, found.pieces_v1)
+    dataset = proof.body.dataset
+    fields = {"ok": True, "rid": proof.event.record_id, "content_id": dataset.content_id}
+    return {**fields, "files": dataset.files, "bytes": dataset.bytes, "log": logged}, dataset.name
+
+
+def _logged(proof: ProofFile, known: KnownRegistrars, vkey: str) -> dict[str, Any]:
+    """Where the record is in its log, which is checked.
+
+    Raises:
+        UsageError: the log's key is not known.
+        VerificationFailed: it is not there.
+    """
+    log = Verifier.parse(vkey) if vkey else known.by_origin(proof.event.home)
+    if log is None:
+        raise UsageError(
+            f"the key of {proof.event.home} is not known on this machine",
+            hint="Give it with --vkey, as its /.well-known/seedkeep shows it.",
+        )
+    size = proof.verify(log).size
+    return {"origin": log.name, "index": proof.proof.index, "size": size}
 
 
 async def _verify(
-    root: Path, uri: str, registrars: Sequence[str], output: Output
+    root: Path, uri: str, registrars: Sequence[str], vkey: str, output: Output
 ) -> tuple[dict[str, Any], str, str]:
+    from seedkeep.proof_file import place_of, read_proof
     from seedkeep.user import open_user
     from seedkeep.verify import verify_folder, whole
 
@@ -277,6 +348,9 @@ async def _verify(
                 bar.show(Step("verifying", done, dataset.bytes))
 
             verdict = await verify_folder(root, manifest, dataset.infohash_v1, advance=advance)
+        proof = await asyncio.to_thread(read_proof, place_of(root))
+        mine = proof is not None and proof.event.record_id == found.record.rid
+        logged = _logged(proof, user.known, vkey) if proof and mine else None
     fields = {
         "ok": verdict.ok,
         "ark": found.record.ark,
@@ -286,6 +360,7 @@ async def _verify(
         "wrong": [asdict(w) for w in verdict.wrong],
         "missing": list(verdict.missing),
         "extra": list(verdict.extra),
+        "log": logged,
     }
     return fields, dataset.name, "" if verdict.ok else whole(verdict, dataset.name)
 

@@ -29,6 +29,8 @@ _MODULES = {
     "node": "node",
     "curate": "curate",
     "taint": "taint",
+    "log": "log",
+    "proof": "log",
     "key": "key",
     "login": "login",
     "logout": "login",

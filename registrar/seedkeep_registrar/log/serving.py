@@ -54,7 +54,7 @@ async def get_tile(request: web.Request) -> web.Response:
 async def get_named(request: web.Request) -> web.StreamResponse:
     """What an event or a record names by its digest: a body, or an object of a dataset."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
-    body = await registrar.db.read(_body, sha256)
+    body = await registrar.db.read(public_body, sha256)
     if body is None:
         return await object_answer(registrar, sha256)
     return web.Response(body=body, headers=_BYTES)
@@ -124,7 +124,7 @@ def _bundle(connection: Connection, log: int, tile: Tile, *, packed: bool) -> by
     return gzip.compress(data, _GZIP_LEVEL, mtime=0) if packed else data
 
 
-def _body(connection: Connection, sha256: str) -> bytes | None:
+def public_body(connection: Connection, sha256: str) -> bytes | None:
     """A body that events name; None when no event does.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``seedkeep registrar backup | restore | check | doctor``."""
+"""``seedkeep registrar backup | restore | check | export-log | doctor``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar import identity
 from seedkeep_registrar.database import open_database
+from seedkeep_registrar.log import export as exporting
 from seedkeep_registrar.operations import check as checking
 from seedkeep_registrar.operations import doctor as examination
 from seedkeep_registrar.operations import restore as restoring
@@ -121,6 +122,23 @@ def check(*, as_json: bool, quiet: bool, **where: Any) -> None:
     show(shown, text, as_json=as_json)
     if problems:
         raise SystemExit(VerificationFailed.exit_code)
+
+
+@click.command("export-log")
+@click.argument("place", type=click.Path(path_type=Path))
+@common_options
+def export_log(place: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
+    """Write the log below PLACE, as files that any web server or bucket can serve.
+
+    PLACE/log and PLACE/objects are what is below /log and /objects of the public URL. Run it again to add
+    what is new. `seedkeep log verify` checks the copy.
+    """
+    settings = settings_of(**where)
+    with reading(settings.sqlalchemy_url) as connection, _progress(quiet=quiet) as progress:
+        written = exporting.export(connection, place, progress)
+    shown = {"place": str(place), "events": written.size, "tiles": written.tiles, "bodies": written.bodies}
+    text = f"{place}: {written.size} events; {written.tiles} tiles and {written.bodies} bodies are new"
+    show(shown, text, as_json=as_json)
 
 
 @click.command()

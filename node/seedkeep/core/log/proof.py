@@ -15,7 +15,8 @@ from seedkeep.core.log.tree import MAX_PROOF, leaf_hash, verify_inclusion
 from seedkeep.core.notes import MAX_NOTE_BYTES, Note, Verifier, read_text
 
 HEADER = "c2sp.org/tlog-proof@v1"
-MAX_EXTRA_BYTES = 64 * 1024
+#: an entry with the largest body that it may name
+MAX_EXTRA_BYTES = 320 * 1024
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES
 
 

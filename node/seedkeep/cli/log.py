@@ -1,0 +1,143 @@
+"""``seedkeep log verify`` and ``seedkeep proof``: a registrar's log, checked as a whole or for one record."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seedkeep.cli.data import find
+from seedkeep.cli.output import Output, Step
+from seedkeep.cli.running import json_option, registrar_option, run
+from seedkeep.core.errors import NotFound
+from seedkeep.core.notes import Verifier
+from seedkeep.core.paths import printable
+from seedkeep.core.units import print_size
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from seedkeep.log_checking import Get
+
+
+@click.group()
+def log() -> None:
+    """A registrar's log."""
+
+
+@log.command("verify")
+@click.argument("url")
+@click.option("--vkey", default="", help="The log's key; URL is then where its checkpoint lies.")
+@json_option
+def verify_log(url: str, vkey: str, as_json: bool, quiet: bool) -> None:
+    """Re-compute the whole log of the registrar at URL.
+
+    Every event, its signature and its place, the tree over all of them, and the signed head of it. With
+    --vkey, URL may be the address or the folder of any copy of a log, such as `seedkeep registrar
+    export-log` writes.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    fields = run(_verify(url, vkey, output))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in fields["events"].items())
+    text = f"the log of {fields['origin']} holds: {fields['size']} events" + (f" ({kinds})" if kinds else "")
+    output.result(fields, f"{text}, {print_size(fields['bytes'])}, root {fields['root']}")
+
+
+async def _verify(url: str, vkey: str, output: Output) -> dict[str, Any]:
+    from seedkeep.log_checking import check_log
+    from seedkeep.user import open_user
+
+    async with open_user(os.environ) as user:
+        if vkey:
+            verifier = Verifier.parse(vkey)
+            folder = Path(url) if await asyncio.to_thread(Path(url).is_dir) else None
+            get = _of_folder(folder) if folder else _of_site(url, user.session)
+        else:
+            client = user.known.client(url, key=None, session=user.session, now=time.time)
+            verifier, get = (await client.info()).vkey, _of_site(f"{client.url}/log", user.session)
+
+        with output.progress() as bar:
+
+            def advance(done: int, of: int, size: int) -> None:
+                bar.show(Step("verifying", size, 0, detail=f"{done} of {of} events"))
+
+            found = await check_log(get, verifier, advance=advance)
+    return {
+        "ok": True,
+        "origin": found.checkpoint.origin,
+        "size": found.checkpoint.size,
+        "root": found.checkpoint.root.hex(),
+        "events": found.kinds,
+        "bytes": found.bytes,
+        "checkpoint": found.note,
+    }
+
+
+def _of_site(url: str, session: aiohttp.ClientSession) -> Get:
+    from seedkeep.registrar_http import Transport
+
+    http = Transport(url, key=None, session=session, now=time.time)
+
+    async def get(path: str, limit: int) -> bytes:
+        return (await http.get(f"/{path}", limit=limit, accept="*/*")).body
+
+    return get
+
+
+def _of_folder(folder: Path) -> Get:
+    async def get(path: str, limit: int) -> bytes:
+        try:
+            return await asyncio.to_thread(_read, folder / path, limit)
+        except OSError as error:
+            raise NotFound(f"{printable(str(folder / path))} cannot be read: {error.strerror}") from error
+
+    return get
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+@click.command()
+@click.argument("uri")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    help="File; NAME.tlog-proof by default.",
+)
+@registrar_option
+@json_option
+def proof(uri: str, out: Path | None, registrars: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Write the proof that the record of URI is in its registrar's log.
+
+    It is a C2SP tlog-proof: the event, its way up the tree, the signed checkpoint with all cosignatures.
+    `seedkeep verify --offline` holds data against it without asking anybody.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    fields = run(_proof(uri, out, registrars))
+    output.result(fields, f"{fields['path']}: entry {fields['index']} in the log of {fields['origin']}")
+
+
+async def _proof(uri: str, out: Path | None, registrars: Sequence[str]) -> dict[str, Any]:
+    from seedkeep.proof_file import SUFFIX, ProofFile
+    from seedkeep.registrar_records import WithdrawnRecord
+    from seedkeep.user import open_user
+
+    async with open_user(os.environ, registrars=registrars) as user:
+        try:
+            record = (await find(user.resolver, uri)).record
+        except WithdrawnRecord as error:
+            record = error.record
+    if record is None:
+        raise NotFound(f"no registrar has recorded {printable(uri)}")
+    place = out or Path(f"{record.dataset.name}{SUFFIX}")
+    await asyncio.to_thread(place.write_text, ProofFile.of(record).encode(), encoding="utf-8")
+    return {"path": str(place), "rid": record.rid, "origin": record.event.home, "index": record.proof.index}
