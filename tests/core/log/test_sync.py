@@ -186,6 +186,29 @@ def test_a_size_that_is_signed_twice_is_caught_without_asking_anyone() -> None:
     assert mirror.fetched == []
 
 
+def test_freeze_a_log_that_shows_one_size_for_ever_is_overtaken_by_what_others_heard() -> None:
+    frozen, other = Mirror(LOG), Mirror(LOG)
+    other.follow(LOG.note(1200), LOG.get)
+    for _ in range(3):
+        frozen.follow(LOG.note(1000), LOG.get)
+    assert frozen.trusted().checkpoint.size == 1000
+    # a peer passes on what it heard, with the tiles and entries from its own store
+    copy = SmallLog()
+    copy.append(*other.leaves)
+    assert frozen.follow(other.note, copy.get) is Relation.NEWER
+    assert frozen.leaves == LOG.leaves[:1200]
+
+
+def test_replayed_checkpoints_are_older_for_ever() -> None:
+    mirror = Mirror(LOG)
+    notes = [LOG.note(size) for size in (400, 700, 1000)]
+    for note in notes:
+        mirror.follow(note, LOG.get)
+    for note in notes[:2]:
+        assert mirror.follow(note, LOG.get) is Relation.OLDER
+    assert mirror.note == notes[2]
+
+
 def test_fast_forward_a_stolen_key_cannot_carry_the_reader_off() -> None:
     mirror = Mirror(LOG)
     mirror.follow(LOG.note(1000), LOG.get)

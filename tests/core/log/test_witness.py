@@ -70,6 +70,12 @@ def test_another_old_size_is_answered_409_with_the_one_cosigned() -> None:
     assert status(request(20, 30), None) == 409
 
 
+def test_a_replayed_request_is_answered_409() -> None:
+    asked = request(20, 30)
+    assert status(asked, LOG.checkpoint(20)) == 200
+    assert status(asked, LOG.checkpoint(30)) == 409
+
+
 @pytest.mark.parametrize(
     ("asked", "old"),
     [
