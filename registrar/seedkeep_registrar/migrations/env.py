@@ -9,6 +9,7 @@ from seedkeep_registrar.store import (
     aliases_tables,  # noqa: F401
     collections_tables,  # noqa: F401
     curation_tables,  # noqa: F401
+    federation_tables,  # noqa: F401
     idempotency_tables,  # noqa: F401
     log_tables,  # noqa: F401
     operation_tables,  # noqa: F401

@@ -39,6 +39,9 @@ class Kind(StrEnum):
     PEERS = "peers"  # what peers said to one tracker
     PEERS_WANTED = "peers-wanted"  # a process that knows no peers yet
     PEERS_COMING = "peers-coming"  # that process is being answered
+    FEDERATION = "federation"  # id of another registrar whose state has changed
+    MIRRORED = "mirrored"  # number of a log of which new events wait to be applied
+    PEER_TAINTS = "peer-taints"  # id of another registrar whose taint head was stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ log = Table(
 )
 
 _APPLIED = text("state = 'applied'")
+_WAITING = text("state = 'waiting'")
 
 #: every event, in the order in which they came here. ``log`` is 0 for this registrar's own log, else the id
 #: of a peer; ``log_index`` its index there. ``state`` applied, waiting, refused or fork; own ones are applied
@@ -67,6 +68,7 @@ events = Table(
     Index("ix_events_hash", "hash", unique=True, sqlite_where=_APPLIED, postgresql_where=_APPLIED),
     Index("ix_events_rid_seq", "rid", "seq", unique=True, sqlite_where=_APPLIED, postgresql_where=_APPLIED),
     Index(None, "log", "log_index", unique=True),
+    Index("ix_events_waiting", "log", "log_index", sqlite_where=_WAITING, postgresql_where=_WAITING),
 )
 
 #: what events name by digest; apart from them, so that one can be dropped and the log stays whole
