@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from seedkeep.core.notes import Cosigner, Verifier
 from seedkeep_registrar.store.federation_tables import peer_taints, peers
@@ -66,9 +67,8 @@ def name_of(origin: str) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()
 
 
-def _peer(row: Row[Any]) -> Peer:
-    known: dict[str, Any] = dict(row._mapping)
-    return Peer(verifier=Verifier.parse(known.pop("vkey")), **known)
+def _peer(row: Sequence[Any]) -> Peer:
+    return Peer(*row[:3], Verifier.parse(row[3]), *row[4:])
 
 
 def every(connection: Connection, *states: str) -> list[Peer]:
