@@ -45,7 +45,7 @@ class Peer:
     id: int
     origin: str
     url: str
-    verifier: Verifier
+    vkey: str
     naan: str
     state: str
     taint_mode: str
@@ -55,6 +55,11 @@ class Peer:
     last_poll: float
     last_ok: float
     problem: str
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its pinned name and key."""
+        return Verifier.parse(self.vkey)
 
     @property
     def cosigner(self) -> Cosigner:
@@ -68,7 +73,7 @@ def name_of(origin: str) -> str:
 
 
 def _peer(row: Sequence[Any]) -> Peer:
-    return Peer(*row[:3], Verifier.parse(row[3]), *row[4:])
+    return Peer(*row)
 
 
 def every(connection: Connection, *states: str) -> list[Peer]:
