@@ -9,7 +9,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
+from seedkeep.cli.main import cli
 from seedkeep.core.events import Event
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.proof import LogProof
@@ -67,6 +69,10 @@ async def test_what_was_acknowledged_is_there_after_kill_9(
                 child.kill()
                 await asyncio.gather(*work)
     assert len(acknowledged) >= 3 * (ROUNDS - 1)
+    where = ["--data", str(tmp_path / "data"), *(["--database-url", database_url] if database_url else [])]
+    found = CliRunner().invoke(cli, ["registrar", "check", "--json", *where])
+    # rows, tiles, every checkpoint that was ever signed, objects
+    assert json.loads(found.stdout)["problems"] == []
 
 
 async def check(
