@@ -10,7 +10,7 @@ from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import Cosignature, add_cosignatures, cosign, cosignatures
-from seedkeep.core.log.proof import LogProof
+from seedkeep.core.log.proof import MAX_EXTRA_BYTES, MAX_PROOF_BYTES, LogProof
 from seedkeep.core.log.tiles import inclusion_proof
 from seedkeep.core.notes import Cosigner, Note, Signature, Verifier, sign_note
 from tests.core.log.reference import SmallLog
@@ -198,8 +198,8 @@ def test_garbage_is_no_proof(data: str | bytes) -> None:
 def test_an_overlong_proof_is_refused() -> None:
     for proof in (
         LogProof(4, (bytes(32),) * 64, SMALL_NOTE),
-        LogProof(4, (), SMALL_NOTE, bytes(70_000)),
-        LogProof(4, (), SMALL_NOTE, bytes(300_000)),
+        LogProof(4, (), SMALL_NOTE, bytes(MAX_EXTRA_BYTES + 1)),
+        LogProof(4, (), SMALL_NOTE, bytes(MAX_PROOF_BYTES)),
     ):
         with pytest.raises(InvalidInput):
             LogProof.parse(proof.encode())
