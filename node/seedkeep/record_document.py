@@ -120,13 +120,14 @@ class Record:
         return tuple(dict.fromkeys(u for u in told[:100] if good(u))) if isinstance(told, list) else ()
 
     @classmethod
-    def parse(cls, document: Any, registrar: Verifier) -> Record:
-        """Verify a record document.
+    def parse(cls, document: Any, *registrars: Verifier) -> Record:
+        """Verify a record document, of whichever registrar it was asked.
 
         Args:
             document: with all its events after the first one, as they are in a history, under ``chain``
                 when there are several (see :func:`lacks_chain`).
-            registrar: whose log its events must be in.
+            registrars: whose keys are known; each event must be in the log of that one to which it is
+                addressed. The first of several with one name counts.
 
         Raises:
             InvalidInput: it is malformed.
@@ -134,13 +135,14 @@ class Record:
                 was not entitled to.
         """
         f = Fields(document, "a record")
+        logs = {registrar.name: registrar for registrar in reversed(registrars)}
         event = Event.parse(f.object("event"))
         event.verify()
         event.check_body(jcs.dumps(f.object("body")))
         body = RecordBody.parse(f.object("body"))
-        proof = _proof(f, event, registrar)
-        if event.home != registrar.name or event.type != "record":
-            raise VerificationFailed(f"record {event.record_id[:12]}… was not made for {registrar.name}")
+        proof = _proof(f, event, _log(event, logs))
+        if event.type != "record":
+            raise VerificationFailed(f"{event.record_id[:12]}… is no record")
         ark = f.text("ark", limit=80)
         found = _ARK_VALUE.fullmatch(ark)
         if not found or ark != f"ark:/{mint_ark(found[1], event.record_id)}":
@@ -149,7 +151,7 @@ class Record:
         dataset = body.dataset
         if told != (event.record_id, dataset.content_id, dataset.infohash_v1, dataset.name):
             raise VerificationFailed(f"the document of record {event.record_id[:12]}… contradicts its body")
-        states = _states(f, event, registrar)
+        states = _states(f, event, logs)
         _check_told(document, states[-1])
         return cls(dict(document), event, body, proof, ark, states)
 
@@ -171,10 +173,26 @@ def lacks_chain(document: Mapping[str, Any]) -> bool:
     return type(seq) is int and seq > 1 and "chain" not in document
 
 
-def _states(f: Fields, first: Event, registrar: Verifier) -> tuple[RecordState, ...]:
+def _log(event: Event, logs: Mapping[str, Verifier]) -> Verifier:
+    """The log that an event must be in.
+
+    Raises:
+        VerificationFailed: its key is not known.
+    """
+    log = logs.get(event.home)
+    if log is None:
+        raise VerificationFailed(
+            f"record {event.record_id[:12]}… was not made for {' or '.join(logs)}, but for {event.home},"
+            " whose key is not known here",
+            hint=f"Name the registrar {event.home} with --registrar.",
+        )
+    return log
+
+
+def _states(f: Fields, first: Event, logs: Mapping[str, Verifier]) -> tuple[RecordState, ...]:
     """The states after each event; every one follows the last, and was signed by who might."""
     states = [RecordState.begin(first, jcs.dumps(f.object("body")))]
-    if states[0].editor is not None and first.by != str(registrar.key):
+    if states[0].editor is not None and first.by != str(_log(first, logs).key):
         raise VerificationFailed(f"record {first.record_id[:12]}… names an editor, and no registrar says so")
     seq = f.count("seq", default=0)
     if seq == 1 and "chain" not in f:
@@ -184,15 +202,15 @@ def _states(f: Fields, first: Event, registrar: Verifier) -> tuple[RecordState, 
     for signed in later:
         entry = Fields(signed, "an event of a record")
         event = Event.parse(entry.object("event"))
+        log = _log(event, logs)
         try:
-            after = states[-1].apply(event, jcs.dumps(entry.object("body")), home_key=str(registrar.key))
+            after = states[-1].apply(event, jcs.dumps(entry.object("body")), home_key=str(log.key))
         except (Refused, InvalidInput) as error:
             raise VerificationFailed(
-                f"{registrar.name} shows a change of record {first.record_id[:12]}… that does not hold:"
-                f" {error.what}",
+                f"a change of record {first.record_id[:12]}… does not hold: {error.what}",
                 hint="Ask its steward and its registrar.",
             ) from error
-        _proof(entry, event, registrar)
+        _proof(entry, event, log)
         states.append(after)
     if len(states) != seq + 1:
         raise VerificationFailed(f"of record {first.record_id[:12]}… not all events are shown")

@@ -14,7 +14,7 @@ from seedkeep.core.events import Event, sign_event
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.metadata import Affiliation, Creator, Metadata, Subject
 from seedkeep.core.record import Dataset, Editor, RecordBody
-from seedkeep.core.revision import Change, RecordState, RevisionBody, WithdrawalBody
+from seedkeep.core.revision import Change, RecordState, RehomeBody, RevisionBody, WithdrawalBody
 
 KEYS = [PrivateKey(bytes([n]) * 32) for n in range(1, 6)]
 ALICE, BOB, MALLORY, *_ = KEYS
@@ -223,3 +223,35 @@ def test_any_object_is_a_body_or_refused_in_words(fields: dict[str, object]) -> 
             kind.parse(fields)
         except InvalidInput as error:
             assert error.what
+
+
+def moved(state: RecordState, key: PrivateKey, home: str, **body: str) -> RecordState:
+    said = RehomeBody(**{"source": state.home, "to": home, "reason": "it is gone", **body}).encode()
+    return state.apply(signed(key, state, said, "rehome", home), said, home_key=str(MALLORY.public))
+
+
+def test_a_steward_moves_a_record_and_it_goes_on_at_its_new_home() -> None:
+    state = moved(begun(), ALICE, "other.example")
+    assert (state.home, state.note) == ("other.example", "it is gone")
+    assert state.changes_since(begun()) == [Change("home", (HOME,), ("other.example",))]
+    body = state.revision(copies=5).encode()
+    with pytest.raises(VerificationFailed, match="belongs to other"):
+        state.apply(signed(ALICE, state, body), body, home_key=HOME_KEY)
+    later = state.apply(
+        signed(MALLORY, state, body, home="other.example"), body, home_key=str(MALLORY.public)
+    )
+    assert later.copies == 5
+    assert moved(later, ALICE, HOME).home == HOME
+
+
+@pytest.mark.parametrize("key", [MALLORY, REGISTRAR])
+def test_only_a_steward_moves_a_record(key: PrivateKey) -> None:
+    with pytest.raises(Refused, match="only a steward"):
+        moved(begun(), key, "other.example")
+
+
+@pytest.mark.parametrize("body", [{"source": "third.example"}, {"to": "third.example"}, {"to": HOME}])
+def test_a_record_moves_only_from_its_home_to_where_the_event_is_addressed(body: dict[str, str]) -> None:
+    home = body["to"] if body.get("to") == HOME else "other.example"
+    with pytest.raises(VerificationFailed, match="moves record"):
+        moved(begun(), ALICE, home, **body)

@@ -179,7 +179,8 @@ async def _withdraw(uri: str, reason: str, registrars: Sequence[str]) -> dict[st
 def _told(step: Step) -> str:
     """One event as lines: what, when, by whom, why; then what it changed."""
     who = f"{step.editor}, signed by the registrar" if step.editor else step.by
-    what = {"record": "recorded", "revision": f"revision {step.seq}", "withdrawal": "withdrawn"}[step.type]
+    kinds = {"record": "recorded", "withdrawal": "withdrawn", "rehome": "another home"}
+    what = kinds.get(step.type, f"revision {step.seq}")
     lines = [f"{what}, {step.created} by {who}" + (f": {step.note}" if step.note else "")]
     for change in step.changes:
         before, after = ("; ".join(change[side]) or "–" for side in ("before", "after"))

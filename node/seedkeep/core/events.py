@@ -30,7 +30,7 @@ from seedkeep.core.keys import PrivateKey, PublicKey
 DOMAIN = b"seedkeep/event/v1\n"
 MAX_LEAF_BYTES = 4096
 MAX_BODY_BYTES = 256 * 1024
-TYPES = frozenset({"record", "revision", "withdrawal", "taint", "lift", "decision"})
+TYPES = frozenset({"record", "revision", "withdrawal", "rehome", "taint", "lift", "decision"})
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _CREATED = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)

@@ -5,6 +5,9 @@ each of which gives the whole new state, then perhaps one ``withdrawal``, which 
 first is signed by a steward of the state *before* it, or by the key of the record's home registrar, which
 signs for people in browsers and then names them as ``editor``. Dataset and licence never change.
 
+A steward, and nobody else, may give the record another home by a ``rehome``: it is addressed to the new one,
+and stands in its log, as everything that follows does.
+
 Example::
 
     state = RecordState.begin(first_event, first_body)
@@ -33,8 +36,9 @@ from seedkeep.core.record import (
     parse_web_seeds,
 )
 
-RECORD, REVISION, WITHDRAWAL = "record", "revision", "withdrawal"
+RECORD, REVISION, WITHDRAWAL, REHOME = "record", "revision", "withdrawal", "rehome"
 MAX_NOTE = 2000
+MAX_ORIGIN = 300
 #: a client reads all of them before it believes the newest one
 MAX_REVISIONS = 1000
 
@@ -131,6 +135,35 @@ class WithdrawalBody:
         return cls(fields["reason"], Editor.parse(fields["editor"]) if "editor" in fields else None)
 
 
+@dataclass(frozen=True, slots=True)
+class RehomeBody:
+    """The body of a ``rehome`` event: another registrar is this record's home from now on.
+
+    Args:
+        source, to: origins of the home it had, and of the new one; ``from`` and ``to`` in the JSON.
+        reason: in the steward's words; may be empty.
+    """
+
+    source: str
+    to: str
+    reason: str = ""
+
+    def encode(self) -> bytes:
+        """The canonical bytes that the event names by digest."""
+        return jcs.dumps({"v": 1, "from": self.source, "to": self.to, "reason": self.reason})
+
+    @classmethod
+    def parse(cls, data: bytes | Mapping[str, Any]) -> RehomeBody:
+        """
+        Raises:
+            InvalidInput: a field is missing, unknown, of the wrong type or out of range.
+        """
+        fields = _fields(data, {"v", "from", "to", "reason"}, set())
+        for name, limit in (("from", MAX_ORIGIN), ("to", MAX_ORIGIN), ("reason", MAX_NOTE)):
+            check_text(name, fields[name], limit)
+        return cls(fields["from"], fields["to"], fields["reason"])
+
+
 def check_editor(event: Event, editor: Editor | None, home_key: str) -> None:
     """Only the home registrar says for whom it signed; else anybody could put words into others' mouths.
 
@@ -225,8 +258,10 @@ class RecordState:
             Conflict: it does not follow ``head``, or the record is withdrawn.
             Refused: its signer was neither a steward nor the home registrar, or may name no editor; or it is
                 one revision too many.
+
+        ``home_key`` is that of the registrar to which the event is addressed.
         """
-        if event.type not in (REVISION, WITHDRAWAL):
+        if event.type not in (REVISION, WITHDRAWAL, REHOME):
             raise InvalidInput(f"an event of type {event.type} changes no record")
         event.verify()
         event.check_body(body)
@@ -236,6 +271,10 @@ class RecordState:
                 hint="Whoever wants to offer the data again shares it anew.",
             )
         check_successor(self.head, event)
+        if event.type != WITHDRAWAL and event.seq > MAX_REVISIONS:
+            raise Refused(f"record {self.rid[:12]}… has {MAX_REVISIONS} revisions; it takes no more")
+        if event.type == REHOME:
+            return self._rehomed(event, RehomeBody.parse(body))
         if event.home != self.home:
             raise VerificationFailed(
                 f"this event was made for {event.home}, the record belongs to {self.home}"
@@ -245,11 +284,23 @@ class RecordState:
             last = WithdrawalBody.parse(body)
             check_editor(event, last.editor, home_key)
             return self.ended(event, last)
-        if event.seq > MAX_REVISIONS:
-            raise Refused(f"record {self.rid[:12]}… has {MAX_REVISIONS} revisions; it takes no more")
         said = RevisionBody.parse(body)
         check_editor(event, said.editor, home_key)
         return self.revised(event, said)
+
+    def _rehomed(self, event: Event, body: RehomeBody) -> RecordState:
+        if (body.source, body.to) != (self.home, event.home) or body.to == self.home:
+            raise VerificationFailed(
+                f"this event moves record {self.rid[:12]}… from {body.source} to {body.to}, is addressed to"
+                f" {event.home}, and the record belongs to {self.home}"
+            )
+        if event.by not in self.stewards:  # a registrar as such takes no record over, and gives none away
+            raise Refused(f"only a steward can give record {self.rid[:12]}… another home")
+        return self.moved(event, body)
+
+    def moved(self, event: Event, body: RehomeBody) -> RecordState:
+        """The state after a rehome that :meth:`apply` has accepted before; nothing is checked again."""
+        return replace(self, head=event, home=body.to, note=body.reason, editor=None)
 
     def revised(self, event: Event, body: RevisionBody) -> RecordState:
         """The state after a revision that :meth:`apply` has accepted before; nothing is checked again, and
@@ -298,6 +349,7 @@ class RecordState:
             "web seeds": self.web_seeds,
             "copies": (str(self.copies),),
             "stewards": self.stewards,
+            "home": (self.home,),
             "withdrawn": _line(self.note if self.withdrawn else ""),
         }
 
