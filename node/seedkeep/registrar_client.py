@@ -36,7 +36,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
-from seedkeep.core.statements import Attestation, Removal
+from seedkeep.core.statements import Action, Attestation, Removal
 from seedkeep.core.taints.entry import MAX_LIST_BYTES
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
@@ -327,10 +327,12 @@ class RegistrarClient:
         answer = await self._post(f"/api/v1/audits/{audit_id(audit)}/open", {"openings": told})
         return str(answer.get("outcome", ""))[:40], str(answer.get("detail", ""))[:600]
 
-    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:
-        """Say, signed, that the bytes of a tainted dataset are gone from this node."""
-        key, at = self._signer()
-        statement = Removal(taint, content_id, bytes, str(key.public), at)
+    async def removal_receipt(
+        self, *, taint: str, content_id: str, action: Action, bytes: int, at: str
+    ) -> None:
+        """Say, signed, how this node has obeyed a taint, and when."""
+        key, _ = self._signer()
+        statement = Removal(taint, content_id, action, bytes, str(key.public), at)
         await self._post("/api/v1/receipts", statement.sign(key), again=True)
 
     async def report_web_seed(self, *, content_id: str, web_seed: str, reason: str) -> None:

@@ -299,3 +299,29 @@ async def test_every_leaf_of_many_files_can_be_asked_for(tmp_path: Path) -> None
                 break
             await stage.pass_time(2)
         assert seen == every, json.dumps(sorted(every - seen))
+
+
+async def test_of_files_that_are_withheld_nothing_is_asked(registrar: RegistrarUnderTest) -> None:
+    stage = await Stage(registrar).set()
+    files = stage.what.data.manifest.files
+    number = max(range(len(files)), key=lambda i: files[i].size)
+    (before,) = (await stage.keeper.beat())["challenges"]
+    assert number in {file for file, _ in before["leaves"]}
+    await registrar.curator.taint(f"root:{files[number].root}")
+    path = f"/api/v1/audits/{before['id']}/commit"
+    assert (await stage.keeper.post(path, {"refused": "withheld"})).json["outcome"] == "unknown"
+    # the claim stands, and what is asked next is what is left
+    registrar.clock.offset += registrar.context.settings.heartbeat_s + 1
+    answer = await stage.keeper.beat({stage.cid: "complete"})
+    assert [lease["content_id"] for lease in answer["leases"]] == [stage.cid]
+    (after,) = answer["challenges"]
+    assert {file for file, _ in after["leaves"]}.isdisjoint({number})
+    assert await answer_honestly(stage.keeper, stage.what, after) == {"outcome": "success", "detail": ""}
+
+
+async def test_a_node_that_may_not_read_all_files_attests_the_others(registrar: RegistrarUnderTest) -> None:
+    stage = await Stage(registrar).set()
+    partial = {"infohash_v1": ""}
+    assert (await stage.keeper.attest(stage.what, **partial)).status == 409
+    await registrar.curator.taint(f"root:{stage.what.data.manifest.files[0].root}")
+    assert (await stage.keeper.attest(stage.what, **partial)).status == 201

@@ -11,7 +11,7 @@ import pytest
 
 from seedkeep.core import jcs
 from seedkeep.core.events import Event
-from seedkeep.core.statements import Removal
+from seedkeep.core.statements import Action, Removal
 from seedkeep.core.taints.head import Head
 from seedkeep.core.taints.trusted import TrustedTaints
 from tests.support.registrar import (
@@ -310,6 +310,7 @@ async def test_receipts_of_removal_are_counted(any_registrar: RegistrarUnderTest
         fields = {
             "taint": made.json["id"],
             "content_id": document["content_id"],
+            "action": Action.REMOVED,
             "bytes": 1,
             "node": str(keeper),
             "at": utc(keeper.clock()),

@@ -26,8 +26,8 @@ from seedkeep.core.metainfo import info_v1, infohash_v1_of
 from seedkeep.core.notes import Verifier
 from seedkeep.core.record import Dataset as RecordedDataset
 from seedkeep.core.record import RecordBody
-from seedkeep.core.statements import Attestation, Removal
-from seedkeep.core.taints.body import Effect, Order, Subject
+from seedkeep.core.statements import Action, Attestation, Removal
+from seedkeep.core.taints.body import Effect, Order, Subject, SubjectKind
 from seedkeep.core.taints.entry import Entry, encode_list
 from seedkeep.core.taints.head import Head
 from seedkeep.message_fields import utc
@@ -373,11 +373,14 @@ class SimulatedClient:
         self.sim.changed()
         return a.outcome, detail
 
-    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None:
+    async def removal_receipt(
+        self, *, taint: str, content_id: str, action: Action, bytes: int, at: str
+    ) -> None:
         await self._up()
-        said = Removal(taint, content_id, bytes, self._node, utc(self.sim.now()))
+        said = Removal(taint, content_id, action, bytes, self._node, at)
         self.sim.receipts.append(Removal.parse(said.sign(self.key)))
-        self.sim.claims.pop((content_id, self._node), None)
+        if action is Action.REMOVED and self.sim.entries[taint].subject.kind is not SubjectKind.ROOT:
+            self.sim.claims.pop((content_id, self._node), None)
         self.sim.changed()
 
     async def report_web_seed(self, *, content_id: str, web_seed: str, reason: str) -> None:

@@ -5,8 +5,9 @@ without ``sig``. A statement is good only if ``parse`` accepts it, which checks 
 ``node`` may make it is the registrar's business.
 
 * an *attestation*: every file of the dataset was read and has the manifest's digests; ``infohash_v1`` is
-  that of the companion as re-computed from the bytes.
-* a *removal* receipt: a taint was obeyed, and how many bytes were freed.
+  that of the companion as re-computed from the bytes; "" when taints withhold some of the files, which then
+  were not read.
+* a *removal* receipt: a taint was obeyed: what was done, when, and how many bytes were freed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from seedkeep.core import jcs
@@ -64,12 +66,12 @@ def _want_hex(kind: str, digits: int, **values: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A node read all bytes of a dataset and found them right.
+    """A node read all bytes of a dataset, but for files that taints withhold, and found them right.
 
     Args:
         content_id: 64 hex.
         manifest: digest of the manifest that the files were checked against, 64 hex.
-        infohash_v1: of the companion, from the bytes read, 40 hex.
+        infohash_v1: of the companion, from the bytes read, 40 hex; "" when files are withheld.
         node: its printed key.
         at: UTC, ``2026-01-31T12:00:00Z``.
     """
@@ -94,8 +96,18 @@ class Attestation:
         """
         found = cls(**_open(_ATTESTATION, "attestation", frozenset(cls.__slots__), data))
         _want_hex("attestation", 64, content_id=found.content_id, manifest=found.manifest)
-        _want_hex("attestation", 40, infohash_v1=found.infohash_v1)
+        if found.infohash_v1:
+            _want_hex("attestation", 40, infohash_v1=found.infohash_v1)
         return found
+
+
+class Action(StrEnum):
+    """How a node obeyed a taint."""
+
+    #: nothing of it is passed on any more; the bytes are kept for the time being
+    STOPPED = "stopped"
+    #: nor is anything of it left
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +116,23 @@ class Removal:
 
     Args:
         taint: id of the entry, 64 hex.
-        content_id: what was removed, 64 hex.
-        bytes: allocated bytes freed; 0 when nothing was held any more.
+        content_id: of the dataset in which it hit something, 64 hex.
+        action: what was done.
+        bytes: allocated bytes freed; 0 when none were.
         node: its printed key.
-        at: UTC, ``2026-01-31T12:00:00Z``.
+        at: when it was done, UTC, ``2026-01-31T12:00:00Z``.
     """
 
     taint: str
     content_id: str
+    action: Action
     bytes: int
     node: str
     at: str
 
     def sign(self, key: PrivateKey) -> dict[str, Any]:
         """The statement as sent, signed with the node's ``key``."""
-        fields = {"v": 1, "type": "removal", **asdict(self)}
+        fields = {"v": 1, "type": "removal", **asdict(self), "action": self.action.value}
         return {**fields, "sig": _sign(_REMOVAL, fields, key)}
 
     @classmethod
@@ -128,7 +142,10 @@ class Removal:
             InvalidInput: a field is missing, unknown or malformed.
             VerificationFailed: the named node's key did not sign it.
         """
-        found = cls(**_open(_REMOVAL, "removal", frozenset(cls.__slots__), data))
+        fields = _open(_REMOVAL, "removal", frozenset(cls.__slots__), data)
+        if fields["action"] not in [a.value for a in Action]:
+            raise InvalidInput(f"{fields['action'][:40]!r} is not what a node does about a taint")
+        found = cls(**{**fields, "action": Action(fields["action"])})
         _want_hex("removal", 64, taint=found.taint, content_id=found.content_id)
         if type(found.bytes) is not int or not 0 <= found.bytes < 2**53:
             raise InvalidInput("bytes of this removal is out of range")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from seedkeep.core.errors import Error, Unreachable
 from seedkeep.core.httpsig import Unauthenticated
+from seedkeep.core.statements import Action
 from seedkeep.engine.waiting import set_within
 from seedkeep.registrar_http import NotAnAnswer
 from seedkeep.registrar_messages import Heartbeat, NodeProfile, Report
@@ -215,7 +216,13 @@ class Link:
             case Errand.RELEASE:
                 await client.release(cid, fields["reason"])
             case Errand.RECEIPT:
-                await client.removal_receipt(taint=fields["taint"], content_id=cid, bytes=fields["bytes"])
+                await client.removal_receipt(
+                    taint=fields["taint"],
+                    content_id=cid,
+                    action=Action(fields["action"]),
+                    bytes=fields["bytes"],
+                    at=fields["at"],
+                )
             case Errand.WEB_SEED:
                 await client.report_web_seed(
                     content_id=cid, web_seed=fields["web_seed"], reason=fields["reason"]

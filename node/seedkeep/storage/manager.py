@@ -30,10 +30,11 @@ from typing import Any
 
 from seedkeep.core.errors import Error, NoSpace, Unreachable
 from seedkeep.core.placement import footprint
+from seedkeep.core.statements import Action
 from seedkeep.core.taints.trusted import Freshness
 from seedkeep.core.units import print_size
 from seedkeep.registrar_messages import Lease, Offer
-from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase
+from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase, receipt_fields
 from seedkeep.storage.rooms import Rooms
 from seedkeep.storage.way import Way, attest_fields, is_lasting, is_worth_keeping
 
@@ -331,7 +332,7 @@ class Manager:
         rooms.documents.forget(cid)
         holding = rooms.state.holdings[cid]
         receipts = [
-            Letter(url, Errand.RECEIPT, cid, {"taint": taint, "bytes": freed})
+            Letter(url, Errand.RECEIPT, cid, receipt_fields(taint, Action.REMOVED, freed, rooms.now()))
             for url, taint in holding.receipts
         ]
         told = {url for url, _ in holding.receipts}

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from seedkeep.core.audit import LeafAt, Opening
 from seedkeep.core.manifest import Manifest
+from seedkeep.core.statements import Action
+from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.registrar_messages import Heartbeat, Lease, NodeProfile, RegistrarInfo, Report
 
@@ -96,6 +98,11 @@ class Letter:
     number: int = 0
 
 
+def receipt_fields(taint: str, action: Action, freed: int, now: float) -> dict[str, Any]:
+    """What a receipt says of how a taint was obeyed; ``freed`` in bytes, ``now`` in Unix seconds."""
+    return {"taint": taint, "action": action.value, "bytes": freed, "at": utc(now)}
+
+
 @dataclass(frozen=True, slots=True)
 class SharedFolder:
     """Data that a sharer on this machine seeds in place; never deleted, not part of the pledge.
@@ -133,7 +140,9 @@ class Registrar(Protocol):
     async def audit_commit(self, audit: str, commitments: Sequence[str]) -> tuple[LeafAt, ...]: ...
     async def audit_refuse(self, audit: str, why: str) -> None: ...
     async def audit_open(self, audit: str, openings: Sequence[Opening]) -> tuple[str, str]: ...
-    async def removal_receipt(self, *, taint: str, content_id: str, bytes: int) -> None: ...
+    async def removal_receipt(
+        self, *, taint: str, content_id: str, action: Action, bytes: int, at: str
+    ) -> None: ...
     async def report_web_seed(self, *, content_id: str, web_seed: str, reason: str) -> None: ...
     async def taint_head(self) -> str: ...
     async def taint_list(self, sha256: str) -> bytes: ...

@@ -12,10 +12,10 @@ from seedkeep.core.errors import Conflict, Refused
 from seedkeep.core.statements import Attestation
 from seedkeep_registrar import auth
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.interface.fields import Hex40, Hex64, Key, Moment
+from seedkeep_registrar.interface.fields import Hex64, Key, Moment
 from seedkeep_registrar.interface.operation import SIGNED, Body, operation
 from seedkeep_registrar.replication import leases
-from seedkeep_registrar.store import attestations, claims, records
+from seedkeep_registrar.store import attestations, claims, records, taint_marks
 from seedkeep_registrar.store.claims import COMPLETE, FAILED
 
 routes = web.RouteTableDef()
@@ -23,13 +23,16 @@ Signature = Annotated[str, Meta(description="Base64 of the Ed25519 signature by 
 
 
 class AttestationBody(Body):
-    """A node says that it has read all bytes and found them right; signed, see docs/protocol.md."""
+    """A node says that it has read all bytes, but for withheld files, and found them right; signed, see
+    docs/protocol.md."""
 
     v: Literal[1]
     type: Literal["attestation"]
     content_id: Hex64
     manifest: Hex64
-    infohash_v1: Hex40
+    infohash_v1: Annotated[
+        str, Meta(pattern="^([0-9a-f]{40})?$", description="Empty when taints withhold some of the files.")
+    ]
     node: Key
     at: Moment
     sig: Signature
@@ -76,7 +79,12 @@ def _attest(
     agreeing = [r for r in servable if r.manifest == statement.manifest]
     if not agreeing:
         raise Conflict("no record of this dataset has the manifest that the node checked")
-    if statement.infohash_v1 not in {r.infohash_v1 for r in agreeing}:
+    partial = not statement.infohash_v1
+    if partial and not taint_marks.with_withheld_files(connection, [r.rid for r in servable]):
+        raise Conflict(
+            "nothing of this dataset is withheld here, so all of it has to be read", hint="Fetch all files."
+        )
+    if not partial and statement.infohash_v1 not in {r.infohash_v1 for r in agreeing}:
         raise Conflict(
             "the v1 info-hash that the node computed is not the recorded one",
             hint="The v1 pieces of this record do not belong to its bytes; tell the registrar.",

@@ -29,7 +29,7 @@ class CommitBody(Body):
     """One commitment for each leaf of the challenge, or why not; one of the two."""
 
     commitments: Annotated[list[Hex64], Meta(max_length=LEAVES)] | UnsetType = UNSET
-    refused: Literal["tainted", "missing", "busy"] | UnsetType = UNSET
+    refused: Literal["tainted", "withheld", "missing", "busy"] | UnsetType = UNSET
 
 
 class ToOpen(TypedDict):

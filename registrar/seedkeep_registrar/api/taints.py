@@ -92,12 +92,14 @@ class LiftMessage(Body):
 
 
 class ReceiptBody(Body):
-    """A node says that the bytes of a tainted dataset are gone from it; signed, see docs/protocol.md."""
+    """A node says that it passes nothing tainted of a dataset on any more, or that the bytes are gone from it;
+    signed, see docs/protocol.md."""
 
     v: Literal[1]
     type: Literal["removal"]
     taint: Hex64
     content_id: Hex64
+    action: Literal["stopped", "removed"]
     bytes: Bytes
     node: Key
     at: Moment
@@ -236,7 +238,7 @@ async def lift_taint(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/receipts")
 @operation(
-    "Return a receipt of removal",
+    "Return a receipt for a taint",
     tag="Taints",
     answers={201: ReceiptKept},
     problems=(404,),
@@ -244,7 +246,7 @@ async def lift_taint(request: web.Request) -> web.Response:
     security=SIGNED,
 )
 async def post_receipt(request: web.Request) -> web.Response:
-    """A node's receipt: the bytes of a tainted dataset are gone from it."""
+    """A node's receipt: it has obeyed a taint on a dataset, or on files in it."""
     registrar = request.app[REGISTRAR]
     signed, message = await auth.signed_json(request)
     removal = Removal.parse(message)

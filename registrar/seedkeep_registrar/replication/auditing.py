@@ -6,7 +6,8 @@ The rules of one challenge are in :mod:`seedkeep.core.audit`. Around it:
 * wrong bytes, or ``missing``, fail the claim at once: the dataset is offered elsewhere;
 * a late answer of a node that is there is *contained*: the node is asked again soon, and fails the third
   time in a row; the silence of a node that is not there is *offline*: it weighs a third of that, so that
-  nobody escapes by falling silent whenever a challenge has come.
+  nobody escapes by falling silent whenever a challenge has come;
+* of files that taints withhold nothing is asked, and a node that had to give them up meanwhile says so.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ WEIGHTS = {Outcome.CONTAINED: 3, Outcome.OFFLINE: 1}
 PATIENCE = 9
 #: challenges handed out with one heartbeat
 AT_ONCE = 4
-REFUSALS = ("tainted", "missing", "busy")
+REFUSALS = ("tainted", "withheld", "missing", "busy")
 
 Random = Callable[[int], bytes]
 
@@ -59,8 +60,9 @@ def hand_out(
             claims.change(connection, claim.content_id, node, soon)
             continue
         manifest_id = known[0].manifest_id
-        total = files.leaf_count(connection, manifest_id)
-        numbers = draw_numbers(random(32), total, LEAVES)
+        withheld = files.leaves_with(connection, manifest_id, _withheld_roots(connection, claim.content_id))
+        total = files.leaf_count(connection, manifest_id) - sum(map(len, withheld))
+        numbers = [_beside(withheld, n) for n in draw_numbers(random(32), total, LEAVES)]
         leaves = [LeafAt(*files.at_leaf(connection, manifest_id, n)) for n in numbers]
         audit_id = random(16).hex()
         audits.add(
@@ -78,6 +80,21 @@ def hand_out(
         assert made is not None
         handed.append(made)
     return handed
+
+
+def _withheld_roots(connection: Connection, content_id: str) -> set[str]:
+    """Pieces roots of the files of a dataset that taints withhold, by whichever of its records."""
+    known = records.servable(connection, content_id)
+    return taint_marks.withheld_roots(t for r in known for t in taint_marks.notes(connection, r.rid))
+
+
+def _beside(withheld: Sequence[range], number: int) -> int:
+    """The leaf that is number ``number`` when those that are withheld are not counted."""
+    for leaves in withheld:
+        if number < leaves.start:
+            break
+        number += len(leaves)
+    return number
 
 
 def _own(connection: Connection, audit_id: str, node: str) -> Audit:
@@ -126,7 +143,7 @@ def commit(
 def refuse(
     connection: Connection, settings: Settings, audit_id: str, node: str, why: str, now: float
 ) -> Outcome:
-    """A node refuses: ``tainted``, ``missing`` or ``busy``.
+    """A node refuses: ``tainted``, ``withheld`` (files of it are), ``missing`` or ``busy``.
 
     Raises:
         NotFound, Refused, Conflict: as for :func:`commit`.
@@ -137,6 +154,11 @@ def refuse(
         return _silent(connection, settings, audit, now, Outcome.CONTAINED, "the node was busy")
     if why == "missing":
         return _failed(connection, settings, audit, now, "the node says that it does not have the bytes")
+    if why == "withheld" and _withheld_roots(connection, audit.content_id):
+        audits.end(connection, audit_id, Outcome.UNKNOWN.value, "files are withheld since it was asked")
+        soon = {"next_audit": now + settings.heartbeat_s}
+        claims.change(connection, audit.content_id, node, soon)
+        return Outcome.UNKNOWN
     dataset = datasets.by_content_id(connection, audit.content_id)
     here = dataset is not None and not dataset.servable
     if here and taint_marks.kept_among(connection, [audit.content_id], now):

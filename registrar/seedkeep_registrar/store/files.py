@@ -7,7 +7,7 @@ names it; until a record does, its rows mean nothing and are dropped after a day
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
@@ -20,6 +20,7 @@ from seedkeep_registrar.store.upserts import prepared
 
 _DIGEST_COLUMNS = {"md5": files.c.md5, "sha256": files.c.sha256, "root": files.c.root}
 _MATCHES = 1000
+_AT_ONCE = 500
 _BEGIN = prepared(
     manifests,
     lambda into: into.on_conflict_do_update(
@@ -158,6 +159,20 @@ def at_leaf(connection: Connection, manifest_id: int, leaf: int) -> tuple[int, i
         .limit(1)
     ).one()
     return row.number, leaf - (row.leaf_end - blocks_of(row.size))
+
+
+def leaves_with(connection: Connection, manifest_id: int, roots: Collection[str]) -> list[range]:
+    """The numbers of the leaves, in the dataset, of all files with one of these pieces roots, in order."""
+    wanted, found = sorted(roots), list[range]()
+    for at in range(0, len(wanted), _AT_ONCE):
+        some = [bytes.fromhex(root) for root in wanted[at : at + _AT_ONCE]]
+        rows = connection.execute(
+            select(files.c.size, files.c.leaf_end).where(
+                files.c.manifest_id == manifest_id, files.c.root.in_(some)
+            )
+        )
+        found += [range(row.leaf_end - blocks_of(row.size), row.leaf_end) for row in rows]
+    return sorted(found, key=lambda leaves: leaves.start)
 
 
 def by_number(connection: Connection, manifest_id: int, numbers: Sequence[int]) -> dict[int, FileEntry]:

@@ -1,4 +1,8 @@
-"""How taints are obeyed: how many nodes returned a receipt of removal, and how long after the order."""
+"""How taints are obeyed: how many nodes returned a receipt, and how long after the order.
+
+A dataset counts from the first receipt for it: when its bytes are deleted some days after nobody was served any
+more, the order was obeyed by then already.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +40,16 @@ def of_taints(connection: Connection, taint_ids: Sequence[str]) -> dict[str, Obe
     """By taint; those without receipts are left out."""
     took: dict[str, list[float]] = defaultdict(list)
     for at in range(0, len(taint_ids), _AT_ONCE):
-        rows = connection.execute(
-            select(removals.c.taint, taints.c.effective, func.max(removals.c.at).label("at"))
-            .join(taints, taints.c.id == removals.c.taint)
+        first = (
+            select(removals.c.taint, removals.c.node, func.min(removals.c.at).label("at"))
             .where(removals.c.taint.in_(taint_ids[at : at + _AT_ONCE]))
-            .group_by(removals.c.taint, taints.c.effective, removals.c.node)
+            .group_by(removals.c.taint, removals.c.node, removals.c.content_id)
+            .subquery()
+        )
+        rows = connection.execute(
+            select(first.c.taint, taints.c.effective, func.max(first.c.at).label("at"))
+            .join(taints, taints.c.id == first.c.taint)
+            .group_by(first.c.taint, taints.c.effective, first.c.node)
         )
         for row in rows:
             # a node's clock may be behind

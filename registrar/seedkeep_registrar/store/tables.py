@@ -312,6 +312,7 @@ removals = Table(
     Column("taint", HEX64, ForeignKey("taints.id"), primary_key=True),
     Column("content_id", HEX64, primary_key=True),
     Column("node", KEY, ForeignKey("nodes.node"), primary_key=True),
+    Column("action", String(16), primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("at", String(20), nullable=False),
     Column("document", JSON, nullable=False),

@@ -297,7 +297,7 @@ def standing_on_subject(connection: Connection, subject: Subject) -> Taint | Non
 
 
 def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
-    """Keep a node's receipt; the last one of the same removal wins.
+    """Keep a node's receipt; the last one of the same action wins.
 
     Args:
         document: as the node signed it.
@@ -306,6 +306,7 @@ def put_removal(connection: Connection, removal: Removal, document: dict[str, An
         removals.c.taint == removal.taint,
         removals.c.content_id == removal.content_id,
         removals.c.node == removal.node,
+        removals.c.action == removal.action.value,
     )
     connection.execute(delete(removals).where(same))
     connection.execute(
@@ -313,6 +314,7 @@ def put_removal(connection: Connection, removal: Removal, document: dict[str, An
             taint=removal.taint,
             content_id=removal.content_id,
             node=removal.node,
+            action=removal.action.value,
             bytes=removal.bytes,
             at=removal.at,
             document=document,

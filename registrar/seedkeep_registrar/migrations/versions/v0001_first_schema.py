@@ -243,12 +243,13 @@ def upgrade() -> None:
         sa.Column("taint", sa.String(length=64), nullable=False),
         sa.Column("content_id", sa.String(length=64), nullable=False),
         sa.Column("node", sa.String(length=51), nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.String(length=20), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["node"], ["nodes.node"], name=op.f("fk_removals_node")),
         sa.ForeignKeyConstraint(["taint"], ["taints.id"], name=op.f("fk_removals_taint")),
-        sa.PrimaryKeyConstraint("taint", "content_id", "node", name=op.f("pk_removals")),
+        sa.PrimaryKeyConstraint("taint", "content_id", "node", "action", name=op.f("pk_removals")),
     )
     op.create_table(
         "web_seed_reports",
