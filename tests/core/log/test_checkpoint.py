@@ -122,6 +122,14 @@ def test_a_cosignature_for_another_checkpoint_or_time_is_refused() -> None:
             cosignatures(str(bad), [WITNESS])
 
 
+@pytest.mark.parametrize("time", [0, 2**63])
+def test_a_cosignature_at_no_time_is_refused_whoever_signed_it(time: int) -> None:
+    message = f"cosignature/v1\ntime {time}\n{CHECKPOINT.text}".encode()
+    line = Signature("w1.example", WITNESS.id, time.to_bytes(8, "big") + KEY.sign(message))
+    with pytest.raises(VerificationFailed):
+        cosignatures(NOTE + str(line), [WITNESS])
+
+
 @pytest.mark.parametrize("time", [0, -1, 2**63])
 def test_nobody_cosigns_at_no_time(time: int) -> None:
     with pytest.raises(InvalidInput):
@@ -193,6 +201,16 @@ def test_no_changed_character_of_a_proof_goes_unnoticed(data: st.DataObject) -> 
 def test_garbage_is_no_proof(data: str | bytes) -> None:
     with pytest.raises(InvalidInput):
         LogProof.parse(data)
+
+
+@pytest.mark.parametrize(
+    "extra", ["extra \n", "extra ZW50cnkgNB==\n", "extra ZW50cnkgNA==\nextra ZW50cnkgNA==\n"]
+)
+def test_a_proof_has_one_spelling(extra: str) -> None:
+    text = PROOF.encode()
+    assert LogProof.parse(text.replace("extra ZW50cnkgNA==\n", "")).extra == b""
+    with pytest.raises(InvalidInput):
+        LogProof.parse(text.replace("extra ZW50cnkgNA==\n", extra))
 
 
 def test_an_overlong_proof_is_refused() -> None:

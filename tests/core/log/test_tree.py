@@ -120,6 +120,14 @@ def test_no_spoilt_consistency_proof_passes(data: st.DataObject) -> None:
             verify_consistency(new, roots[1], old, roots[0], proof)
 
 
+def test_a_hash_of_another_length_is_none_even_where_the_bytes_are_the_same() -> None:
+    leaf, (sibling,) = leaf_hash(LEAVES[0]), reference.path(0, LEAVES[:2])
+    both, root = leaf + sibling, reference.mth(LEAVES[:2])
+    verify_inclusion(both[:32], 0, 2, [both[32:]], root)
+    with pytest.raises(VerificationFailed):
+        verify_inclusion(both[:31], 0, 2, [both[31:]], root)
+
+
 def test_every_log_grows_from_the_empty_one_and_from_itself() -> None:
     root = reference.mth(LEAVES[:5])
     verify_consistency(0, EMPTY_ROOT, 5, root, [])
