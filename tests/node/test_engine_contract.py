@@ -106,6 +106,26 @@ async def test_only_the_wanted_files_are_downloaded(start: Starter, data: Torren
     assert leech.status(data.content_id).wanted == 16384 + 5
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_part_that_is_vouched_for_is_seeded_and_nothing_else_on_the_disk(
+    start: Starter, data: Torrents, tmp_path: Path, read_only: bool
+) -> None:
+    data.data.write(tmp_path / "seed")
+    files = data.data.manifest.files
+    part = frozenset(i for i, file in enumerate(files) if file.path != "big.bin")
+    seed, leech = await start(), await start()
+    mine = data.spec(tmp_path / "seed", complete=True, wanted=part)
+    await seed.add(replace(mine, read_only=read_only))
+    await asyncio.wait_for(seed.wait_complete(mine.key), 10)
+    await leech.add(data.spec(tmp_path / "leech", peers=at(seed)))
+    whole = sum(files[i].size for i in part)
+    async with asyncio.timeout(20):
+        while (status := leech.status(mine.key)).have < whole:
+            await asyncio.sleep(0.05)
+    assert (status.seeds, status.have, status.state) == (0, whole, "downloading")
+    assert (seed.status(mine.key).state, seed.status(mine.key).wanted) == ("seeding", whole)
+
+
 async def test_a_wider_choice_downloads_the_rest(start: Starter, data: Torrents, tmp_path: Path) -> None:
     seed = await seeder(start, data, tmp_path / "seed")
     leech = await start()

@@ -193,7 +193,8 @@ class LibtorrentEngine:
             i for i in range(layout.num_files()) if not layout.file_flags(i) & lt.file_storage.flag_pad_file
         ]
         require_same_files(info, [layout.file_path(i) for i in real])
-        vouched = spec.complete and spec.wanted is None
+        # No piece of a v2 torrent reaches over the border of a file.
+        vouched = spec.complete and (spec.wanted is None or hashes.has_v2())
         if not vouched and spec.resume:
             params = _with_resume(params, spec)
         params.save_path = str(spec.save_path)
@@ -204,7 +205,7 @@ class LibtorrentEngine:
         params.peers = [(_address(host), port) for host, port in spec.peers]
         flags = params.flags & ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
         if vouched:
-            params.have_pieces = [True] * ti.num_pieces()
+            params.have_pieces = _pieces_of(ti, real, spec.wanted)
         params.file_priorities = _priorities(layout, real, spec.wanted)
         if spec.read_only:
             flags |= lt.torrent_flags.upload_mode
@@ -453,6 +454,16 @@ def _priorities(layout: Any, real: list[int], wanted: frozenset[int] | None) -> 
         raise InvalidInput(f"There are {len(real)} files; number {max(wanted)} is not one of them.")
     chosen = {real[index] for index in wanted}
     return [4 if i in chosen else 0 for i in range(layout.num_files())]
+
+
+def _pieces_of(ti: Any, real: list[int], wanted: frozenset[int] | None) -> list[bool]:
+    """Which pieces these files of a v2 torrent have; all of them for None."""
+    have = [wanted is None] * ti.num_pieces()
+    for index in wanted or ():
+        size = ti.layout().file_size(real[index])
+        first = ti.map_file(real[index], 0, 0).piece
+        have[first : first + -(-size // ti.piece_length())] = [True] * -(-size // ti.piece_length())
+    return have
 
 
 def _address(host: str) -> str:

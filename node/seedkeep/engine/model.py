@@ -47,8 +47,8 @@ class TorrentSpec:
         resume: opaque bytes from :meth:`Engine.save_resume`. Data of another torrent, or older than
             the files, is ignored and the disk is hashed. Without any, what is on disk is hashed and
             only that is believed: to look for rot, ``remove`` and ``add``.
-        complete: the caller vouches that all files are whole on disk: seed without hashing. Counts only
-            with ``wanted=None``; a part of the files needs ``resume`` or is hashed.
+        complete: the caller vouches that all wanted files are whole on disk: seed them, and nothing else,
+            without hashing. A part of the files of a v1-only torrent needs ``resume`` or is hashed.
         wanted: indexes into the manifest's files to download; None = all. Pieces of a v1-only torrent
             reach over file borders, so its neighbours' edges come along (kept in the parts file).
         read_only: the files are somebody else's, such as a sharer's: nothing is ever written below
