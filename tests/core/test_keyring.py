@@ -43,6 +43,21 @@ def test_a_registrar_is_protected_then_rotated() -> None:
     assert keys.former == (Verifier(ORIGIN, SECOND.public),)
 
 
+def test_who_comes_late_follows_from_the_first_key_on() -> None:
+    zero = KeyRing(ORIGIN, 0, FIRST.public, (FIRST.public,), 1)
+    rings = [ring(1, FIRST).sign([FIRST, *RECOVERY]), ring(2, SECOND).sign(RECOVERY)]
+    keys = TrustedKeys.begin(zero.sign([FIRST]))
+    for note in rings:
+        keys.load(note)
+    again = TrustedKeys.restore(*keys.dump())
+    assert (again.ring, again.former) == (keys.ring, (Verifier(ORIGIN, FIRST.public),))
+    for bad in (zero.sign([MALLORY]), replace(zero, online=SECOND.public).sign([FIRST]), rings[0]):
+        with pytest.raises(VerificationFailed):
+            TrustedKeys.begin(bad)
+    with pytest.raises(VerificationFailed):
+        TrustedKeys.restore(str(Verifier(ORIGIN, MALLORY.public)), rings)
+
+
 def test_without_protection_the_online_key_rotates_itself() -> None:
     keys = TrustedKeys.pinned(Verifier(ORIGIN, FIRST.public))
     keys.load(ring(1, SECOND, [SECOND], 1).sign([FIRST, SECOND]))

@@ -126,19 +126,48 @@ class KeyRing:
 class TrustedKeys:
     """What a client trusts of one registrar's keys; see the module's text for the rules."""
 
-    def __init__(self, ring: KeyRing, former: Iterable[Verifier] = ()) -> None:
+    def __init__(self, first: KeyRing) -> None:
         """
         Args:
-            ring: what is trusted, from where it was stored.
-            former: online keys of the versions before.
+            first: the ring that is trusted without any before it.
         """
-        self._ring = ring
-        self._former = tuple(former)
+        self._first = self._ring = first
+        self._former: tuple[Verifier, ...] = ()
+        self._notes: tuple[str, ...] = ()
 
     @classmethod
     def pinned(cls, verifier: Verifier) -> TrustedKeys:
         """What is trusted of a registrar of which only its key is known (rule 1)."""
         return cls(KeyRing(verifier.name, 0, verifier.key, (verifier.key,), 1))
+
+    @classmethod
+    def begin(cls, note: str | bytes) -> TrustedKeys:
+        """Trust a registrar on first contact, by its version 0, which its first key has signed.
+
+        Raises:
+            InvalidInput, VerificationFailed: it is not that.
+        """
+        signed = _parse(note)
+        ring = KeyRing.parse(signed.text)
+        if ring.version or ring.recovery != (ring.online,) or not ring.signers(signed):
+            raise VerificationFailed(f"the first key of {ring.origin} has not signed its version 0")
+        return cls(ring)
+
+    def dump(self) -> tuple[str, tuple[str, ...]]:
+        """The first key as a vkey and the notes after it, to be persisted and given to :meth:`restore`."""
+        return str(self._first.verifier), self._notes
+
+    @classmethod
+    def restore(cls, first: str, notes: Iterable[str]) -> TrustedKeys:
+        """Take back what :meth:`dump` gave.
+
+        Raises:
+            InvalidInput, VerificationFailed: the stored state was tampered with.
+        """
+        keys = cls.pinned(Verifier.parse(first))
+        for note in notes:
+            keys.load(note)
+        return keys
 
     @property
     def ring(self) -> KeyRing:
@@ -161,9 +190,7 @@ class TrustedKeys:
         Raises:
             InvalidInput, VerificationFailed: a rule does not hold; nothing has changed.
         """
-        if len(note) > MAX_RING_BYTES:
-            raise InvalidInput(f"a key ring of {len(note)} bytes is over the limit of {MAX_RING_BYTES}")
-        signed, old = Note.parse(note), self._ring
+        signed, old = _parse(note), self._ring
         ring = KeyRing.parse(signed.text)
         if ring.origin != old.origin:
             raise VerificationFailed(f"a key ring of {ring.origin!r} came where {old.origin!r} was expected")
@@ -181,7 +208,7 @@ class TrustedKeys:
                 )
         others = (*self._former, old.verifier)
         self._former = tuple(dict.fromkeys(v for v in others if v != ring.verifier))
-        self._ring = ring
+        self._ring, self._notes = ring, (*self._notes, str(signed))
 
     def check(self, shown: Verifier, version: int) -> None:
         """Hold a registrar to what is trusted, after every version that it has was loaded (rule 4).
@@ -203,3 +230,9 @@ class TrustedKeys:
                 "it was set up anew, or somebody stands in between",
                 hint="Ask its operator. If the new key is right, remove its line from known_registrars.",
             )
+
+
+def _parse(note: str | bytes) -> Note:
+    if len(note) > MAX_RING_BYTES:
+        raise InvalidInput(f"a key ring of {len(note)} bytes is over the limit of {MAX_RING_BYTES}")
+    return Note.parse(note)
