@@ -1,6 +1,6 @@
 """Records, manifests and torrents' hashes kept on disk, so that a fetch goes on when its registrar is down.
 
-Nothing in here is trusted for being here: a record's signatures are checked with the registrar's key, and
+Nothing in here is trusted for being here: a record's signatures are checked with its registrar's key, and
 a manifest and its hashes against the record, each time they are read. What cannot be read counts as absent.
 """
 
@@ -24,11 +24,11 @@ from seedkeep.registrar_http import MAX_JSON_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A record as it was when ``registrar`` (its URL) was last asked."""
+    """A record as it was when ``registrar`` (its URL) was last asked; ``keys``: those it is held to."""
 
     record: Record
     registrar: str
-    vkey: Verifier
+    keys: tuple[Verifier, ...]
 
 
 class RecordCache:
@@ -46,7 +46,7 @@ class RecordCache:
         """Remember a record. A full or read-only disk is no error: it is only a cache."""
         fields = {
             "registrar": saved.registrar,
-            "vkey": str(saved.vkey),
+            "vkeys": [str(key) for key in saved.keys],
             "document": dict(saved.record.document),
         }
         self._write(self._records / f"{saved.record.rid}.json", jcs.dumps(fields))
@@ -75,6 +75,13 @@ class RecordCache:
                     with suppress(Error, KeyError, TypeError):
                         yield self._checked(fields)
 
+    def record(self, rid: str) -> Saved | None:
+        """The remembered record with this rid."""
+        fields = self._fields(self._records / f"{rid}.json")
+        with suppress(Error, KeyError, TypeError):
+            return self._checked(fields) if fields is not None else None
+        return None
+
     def _fields(self, path: Path) -> dict[str, Any] | None:
         try:
             fields = jcs.loads(path.read_bytes(), limit=MAX_JSON_BYTES)
@@ -98,8 +105,8 @@ class RecordCache:
         return data is not None and (manifest == name.value or quoted in data)
 
     def _checked(self, fields: dict[str, Any]) -> Saved:
-        vkey = Verifier.parse(fields["vkey"])
-        return Saved(Record.parse(fields["document"], vkey), str(fields["registrar"]), vkey)
+        keys = tuple(Verifier.parse(key) for key in fields["vkeys"])
+        return Saved(Record.parse(fields["document"], *keys), str(fields["registrar"]), keys)
 
     def _write(self, path: Path, data: bytes) -> None:
         draft = path.with_name(f".{secrets.token_hex(8)}")

@@ -40,12 +40,14 @@ from seedkeep.core.statements import Action, Attestation, Removal
 from seedkeep.core.taints.entry import MAX_LIST_BYTES
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
+from seedkeep.record_manifest import check_manifest
 from seedkeep.registrar_http import ATTEMPTS, ToldWithdrawn, Transport
 from seedkeep.registrar_messages import (
     Heartbeat,
     Lease,
     Match,
     NodeProfile,
+    Peer,
     Queued,
     RegistrarInfo,
     Report,
@@ -72,6 +74,8 @@ class RegistrarClient:
         now: Unix seconds.
         pinned: the key this registrar must have, or None on first contact.
         on_first_contact: is told the key when ``pinned`` is None.
+        on_peers: is told the registrar's key and the peers that it names.
+        keys: of other registrars, whose records this one may mirror.
         attempts: how often a repeatable request is tried.
     """
 
@@ -84,16 +88,19 @@ class RegistrarClient:
         now: Callable[[], float],
         pinned: Verifier | None,
         on_first_contact: Callable[[Verifier], None] | None = None,
+        on_peers: Callable[[Verifier, Sequence[Peer]], None] | None = None,
+        keys: Callable[[], Sequence[Verifier]] = tuple,
         attempts: int = ATTEMPTS,
     ) -> None:
         self._http = Transport(url, key=key, session=session, now=now, attempts=attempts)
         self._now = now
         self._pinned = pinned
         self._on_first_contact = on_first_contact
+        self._on_peers = on_peers
         self._info: RegistrarInfo | None = None
         self._asking = asyncio.Lock()
         #: its records with all their events
-        self.chains = RegistrarRecords(self._http, self.info)
+        self.chains = RegistrarRecords(self._http, self.info, keys)
         #: what waits for its curators
         self.queue = RegistrarQueue(self._http, self.info)
 
@@ -113,6 +120,8 @@ class RegistrarClient:
                 answer = await self._http.get("/.well-known/seedkeep", limit=1 << 20)
                 info = RegistrarInfo.parse(answer.json())
                 self._check_key(info.vkey)
+                if self._on_peers:
+                    self._on_peers(info.vkey, info.peers)
                 self._info = info
             return self._info
 
@@ -435,28 +444,6 @@ class RegistrarClient:
     ) -> dict[str, Any]:
         base = (await self.info()).public_url
         return (await self._http.post(base, path, fields, again=again, wait=wait)).json()
-
-
-def check_manifest(record: Record, data: bytes) -> Manifest:
-    """Read a manifest and check that it is the record's.
-
-    Raises:
-        InvalidInput: it is malformed.
-        VerificationFailed: it gives another content id, name or size than the record says.
-    """
-    dataset = record.dataset
-    if hashlib.sha256(data).hexdigest() != dataset.manifest:
-        raise VerificationFailed(f"the manifest of {record.ark} is not the one its record names")
-    manifest = Manifest.parse(data)
-    told = (dataset.name, dataset.piece_length, dataset.files, dataset.bytes)
-    if (manifest.name, manifest.piece_length, len(manifest.files), manifest.bytes) != told:
-        raise VerificationFailed(f"the manifest of {record.ark} contradicts its record")
-    if manifest.content_id() != dataset.content_id:
-        raise VerificationFailed(
-            f"the manifest of {record.ark} lists other bytes than its content id",
-            hint="Do not use this record; tell its registrar.",
-        )
-    return manifest
 
 
 def _signed_event(event: Event, body: bytes) -> dict[str, Any]:

@@ -7,15 +7,18 @@ InvalidInput and names the field. Records are in :mod:`seedkeep.record_document`
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from seedkeep.core.audit import LeafAt
-from seedkeep.core.errors import InvalidInput, UsageError, VerificationFailed
+from seedkeep.core.errors import Error, InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
 from seedkeep.message_fields import HEX64, Fields, http_url, is_url, usable_tracker
+from seedkeep.registrar_http import normal_url
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -27,10 +30,36 @@ def _origin(public_url: str) -> str:
         raise InvalidInput(error.what) from error
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _hex(value: Any) -> str:
     if not isinstance(value, str) or not HEX64.fullmatch(value):
         raise InvalidInput("a list of content ids has an entry that is none")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A registrar that mirrors and countersigns another's log; ``key`` is None where only its URL is told."""
+
+    url: str
+    key: Verifier | None = None
+
+    @classmethod
+    def parse_all(cls, told: Sequence[Any]) -> tuple[Peer, ...]:
+        """The peers a registrar names, as ``{"url", "origin", "vkey"}`` or a URL; malformed ones are left
+        out."""
+        found: dict[str, Peer] = {}
+        for item in told:
+            fields = item if isinstance(item, Mapping) else {"url": item}
+            with suppress(Error):
+                url = normal_url(http_url(fields.get("url")))
+                key = Verifier.parse(str(fields["vkey"])) if fields.get("vkey") else None
+                if key is None or fields.get("origin", key.name) == key.name:
+                    found.setdefault(url, cls(url, key))
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +74,7 @@ class RegistrarInfo:
     trackers: tuple[str, ...]
     heartbeat_s: float
     registration: str
-    peers: tuple[str, ...]
+    peers: tuple[Peer, ...]
     max_object_bytes: int
     now: float
 
@@ -74,7 +103,7 @@ class RegistrarInfo:
             trackers=tuple(t for t in f.items("trackers", str, most=50) if usable_tracker(t)),
             heartbeat_s=f.seconds("heartbeat_s"),
             registration=f.text("registration", limit=40, default="open"),
-            peers=tuple(p for p in f.items("peers", str, most=200) if is_url(p, ("http", "https"))),
+            peers=Peer.parse_all(f.items("peers", _as_it_is, most=200)),
             max_object_bytes=f.count("max_object_bytes"),
             now=f.time("now"),
         )

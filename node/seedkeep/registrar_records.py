@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from seedkeep.core.errors import InvalidInput, VerificationFailed, Withdrawn
 from seedkeep.core.events import Event
+from seedkeep.core.notes import Verifier
 from seedkeep.core.revision import MAX_REVISIONS
 from seedkeep.record_document import Record, lacks_chain
 from seedkeep.registrar_http import ToldWithdrawn, Transport
@@ -43,11 +44,28 @@ class RegistrarRecords:
     Args:
         http: requests to the registrar.
         info: what it says of itself, with the key it is held to.
+        keys: of other registrars, whose records it may mirror.
     """
 
-    def __init__(self, http: Transport, info: Callable[[], Awaitable[RegistrarInfo]]) -> None:
+    def __init__(
+        self,
+        http: Transport,
+        info: Callable[[], Awaitable[RegistrarInfo]],
+        keys: Callable[[], Sequence[Verifier]] = tuple,
+    ) -> None:
         self._http = http
         self._info = info
+        self._keys = keys
+
+    async def keys(self) -> tuple[Verifier, ...]:
+        """The keys that its records are held to: its own, and those of other registrars that are known."""
+        own = (await self._info()).vkey
+        return own, *(key for key in await asyncio.to_thread(self._keys) if key.name != own.name)
+
+    async def keys_of(self, record: Record) -> tuple[Verifier, ...]:
+        """The keys that one of its records was held to."""
+        homes = {state.head.home for state in record.states}
+        return tuple(key for key in await self.keys() if key.name in homes)
 
     async def read(self, rid: str) -> Record:
         """The record with this rid.
@@ -95,10 +113,10 @@ class RegistrarRecords:
         Raises:
             InvalidInput, VerificationFailed: see :meth:`Record.parse`.
         """
-        info = await self._info()
+        keys = await self.keys()
         if lacks_chain(document):
             document = {**document, "chain": await self._chain(str(document.get("rid")))}
-        return await asyncio.to_thread(Record.parse, document, info.vkey)
+        return await asyncio.to_thread(Record.parse, document, *keys)
 
     async def _chain(self, rid: str) -> list[dict[str, Any]]:
         """All events of a record but the first one, with bodies and proofs."""

@@ -1,19 +1,19 @@
 """From a name to a verified record, with no single point of failure (decision 4).
 
-The chain: the registrar given by hand → the one the name itself mentions → the configured ones → those on
-the local network → the ones all of these list as peers → what is remembered from earlier. The first that
-answers with something that *is* what was asked for wins; everything is verified against the name.
+Registrars are asked one after another (:mod:`seedkeep.registrar_chain`), then what is remembered. The first
+that answers with something that *is* what was asked for wins; everything is verified against the name. Any of
+them may mirror the record's home: the record is held to its home's pinned key. What was seen of a record is
+never taken back: a mirror that lags, or pretends to, does not hide a revision or a withdrawal.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from seedkeep.core import identifiers
 from seedkeep.core.errors import (
@@ -22,7 +22,6 @@ from seedkeep.core.errors import (
     InvalidInput,
     NotFound,
     Unreachable,
-    UsageError,
     VerificationFailed,
 )
 from seedkeep.core.identifiers import DIGESTS, Identifier, Kind
@@ -30,16 +29,18 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import Metainfo, check_layers, info_v1, infohash_v1_of, read_metainfo
 from seedkeep.core.near_names import typed_ark
 from seedkeep.core.paths import printable
+from seedkeep.known import KnownRegistrars
 from seedkeep.message_fields import usable_tracker, usable_web_seed
 from seedkeep.record_cache import RecordCache, Saved
 from seedkeep.record_document import Record
-from seedkeep.registrar_client import RegistrarClient, check_manifest
-from seedkeep.registrar_http import TaintedRecord, normal_url
+from seedkeep.record_manifest import check_manifest
+from seedkeep.registrar_chain import RegistrarChain, nobody
+from seedkeep.registrar_client import RegistrarClient
+from seedkeep.registrar_http import TaintedRecord
 from seedkeep.registrar_records import WithdrawnRecord
 from seedkeep.versions import check_version
 
 MAX_TORRENT_BYTES = 10_000_000
-_MOST_REGISTRARS = 40
 _MOST_MEANINGS = 20
 
 
@@ -101,6 +102,7 @@ class Resolver:
         first: registrars given by hand.
         configured: registrars from the settings.
         neighbours: finds registrars on the local network; only asked when nobody else knew.
+        known: registrars met before, and the peers that they have named.
         patience: seconds that one registrar has to answer before the next is asked.
     """
 
@@ -112,34 +114,31 @@ class Resolver:
         first: Sequence[str] = (),
         configured: Sequence[str] = (),
         neighbours: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        known: KnownRegistrars | None = None,
         patience: float = 30.0,
     ) -> None:
-        self._connect = connect
         self._patience = patience
         self._cache = cache
-        self._first = [normal_url(u) for u in first]
-        self._configured = [normal_url(u) for u in configured]
-        self._neighbours = neighbours
-        self._clients: dict[str, RegistrarClient] = {}
+        self._chain = RegistrarChain(
+            connect,
+            first=first,
+            configured=configured,
+            neighbours=neighbours,
+            known=known,
+            patience=patience,
+        )
 
     async def registrar(self) -> RegistrarClient:
-        """The registrar to write to: the first of given, configured, local network that answers.
+        """The registrar to write to: the first of given, configured, local network and peers that answers.
 
         Raises:
             Unreachable: none does. UsageError: none is known.
         """
-        failure: Error | None = None
-        async for url in self._chain("", ()):
-            client = self._client(url)
-            try:
-                await client.info()
-            except Unreachable as error:
-                failure = failure or error
-                if url in self._first:
-                    break
-            else:
-                return client
-        raise failure or _nobody()
+        return await self._chain.to_write()
+
+    async def mirrors(self, client: RegistrarClient) -> list[RegistrarClient]:
+        """The peers of a registrar, which know its records when it is down."""
+        return await self._chain.mirrors(client)
 
     async def resolve(self, text: str) -> Resolved:
         """Find out what a name means.
@@ -168,8 +167,8 @@ class Resolver:
             NotFound, TaintedRecord, Unreachable, UsageError: as :meth:`resolve`.
         """
         failure: Error | None = None
-        async for url in self._chain(name.registrar, name.trackers):
-            client = self._client(url)
+        async for url in self._chain.everybody(name.registrar, name.trackers):
+            client = self._chain.client(url)
             try:
                 async with asyncio.timeout(self._patience):
                     matches = await client.resolve(str(name))
@@ -188,10 +187,10 @@ class Resolver:
 
     async def _suggestion(self, text: str) -> str:
         """What a registrar takes a mistyped ARK for, in words; "" when none has an idea."""
-        async for url in self._chain("", ()):
+        async for url in self._chain.near("", ()):
             with suppress(Error, TimeoutError):
                 async with asyncio.timeout(self._patience):
-                    if told := await self._client(url).suggestion(text):
+                    if told := await self._chain.client(url).suggestion(text):
                         return told
         return ""
 
@@ -200,11 +199,11 @@ class Resolver:
         failures: list[Error] = []
         absent: list[str] = []
         # Others than these may be anybody: of their word against a dataset counts only the home's.
-        chosen = {*self._first, *self._configured, name.registrar}
+        chosen = {*self._chain.first, *self._chain.configured, name.registrar}
         hearsay: dict[str, TaintedRecord] = {}
         gone: WithdrawnRecord | None = None
-        async for url in self._chain(name.registrar, name.trackers):
-            client = self._client(url)
+        async for url in self._chain.everybody(name.registrar, name.trackers):
+            client = self._chain.client(url)
             try:
                 async with asyncio.timeout(self._patience):
                     found = await self._ask(client, name)
@@ -251,7 +250,7 @@ class Resolver:
                 f"{name} is not known to {', '.join(absent[:5])}{silent}",
                 hint="Check the name, or name the registrar that has it with --registrar.",
             )
-        raise failures[0] if failures else _nobody()
+        raise failures[0] if failures else nobody()
 
     async def resolve_torrent(self, path: Path) -> Resolved:
         """Read a torrent file strictly, and find its record if any registrar knows it.
@@ -330,6 +329,7 @@ class Resolver:
             matches = await client.resolve(str(replace(name, path="")))
         except WithdrawnRecord as error:
             error.record.check_name(name)
+            await self._newest_seen(client, error.record)
             raise
         tainted: TaintedRecord | None = None
         for match in matches[:20]:
@@ -342,13 +342,24 @@ class Resolver:
                 await check_version(client, record, name)
             else:
                 record.check_name(name)
-            found = _with_hints(Resolved(record, name.path, client=client, registrar=client.url), name)
-            saved = Saved(record, client.url, (await client.info()).vkey)
-            await asyncio.to_thread(self._cache.keep, saved)
-            return await self._located(found, name)
+            seen = await self._newest_seen(client, record)
+            if seen.state.withdrawn:
+                raise WithdrawnRecord(seen)
+            found = _with_hints(Resolved(seen, name.path, client=client, registrar=client.url), name)
+            told = tuple(dict.fromkeys((*found.trackers, *record.trackers)))
+            return await self._located(replace(found, trackers=told), name)
         if tainted is not None:
             raise tainted
         return None
+
+    async def _newest_seen(self, client: RegistrarClient, record: Record) -> Record:
+        """The record as it is told, or as it was seen before if that is newer; it is remembered."""
+        seen = await asyncio.to_thread(self._cache.record, record.rid)
+        if seen is not None and seen.record.state.head.seq > record.state.head.seq:
+            return seen.record
+        saved = Saved(record, client.url, await client.chains.keys_of(record))
+        await asyncio.to_thread(self._cache.keep, saved)
+        return record
 
     async def _located(self, found: Resolved, name: Identifier) -> Resolved:
         """Find a file's hash in the manifest: the registrar's word for it is not enough."""
@@ -368,41 +379,14 @@ class Resolver:
         if name.latest:  # nobody remembers what is newest
             return None
         for saved in await asyncio.to_thread(lambda: list(self._cache.find(name))):
+            if saved.record.state.withdrawn:
+                if name.kind in (Kind.ARK, Kind.RID):
+                    raise WithdrawnRecord(saved.record)
+                continue
             with suppress(Error):
                 found = _with_hints(Resolved(saved.record, name.path, registrar=saved.registrar), name)
                 return await self._located(found, name)
         return None
-
-    def _client(self, url: str) -> RegistrarClient:
-        if url not in self._clients:
-            self._clients[url] = self._connect(url)
-        return self._clients[url]
-
-    async def _chain(self, mentioned: str, trackers: Sequence[str]) -> AsyncIterator[str]:
-        """The registrars to ask, one by one; the next is looked for only when it is needed."""
-        given: dict[str, None] = {}
-
-        def fresh(urls: Sequence[str]) -> list[str]:
-            new = [u for u in dict.fromkeys(urls) if u not in given][: _MOST_REGISTRARS - len(given)]
-            given.update(dict.fromkeys(new))
-            return new
-
-        for url in fresh([*self._first, *([mentioned] if mentioned else []), *self._configured]):
-            yield url
-        if self._neighbours is not None and not self._first:
-            for url in fresh(list(await self._neighbours())):
-                yield url
-        for url in fresh(_registrars_of(trackers)):
-            yield url
-        for url in list(given):
-            for peer in fresh(await self._peers(url)):
-                yield peer
-
-    async def _peers(self, url: str) -> list[str]:
-        with suppress(Error, TimeoutError):
-            async with asyncio.timeout(self._patience):
-                return [normal_url(u) for u in (await self._client(url).info()).peers]
-        return []
 
 
 def _heed(found: Resolved, told: Mapping[str, TaintedRecord]) -> Resolved:
@@ -410,17 +394,6 @@ def _heed(found: Resolved, told: Mapping[str, TaintedRecord]) -> Resolved:
     home = found.record.event.home if found.record else ""
     if home in told:
         raise told[home]
-    return found
-
-
-def _registrars_of(trackers: Sequence[str]) -> list[str]:
-    """Registrars that may stand behind announce URLs: theirs is ``{public URL}/announce``."""
-    found = []
-    for tracker in trackers[:20]:
-        parts = urlsplit(tracker)
-        if parts.scheme in ("http", "https") and parts.path.endswith("/announce") and not parts.query:
-            with suppress(UsageError):
-                found.append(normal_url(tracker.removesuffix("/announce")))
     return found
 
 
@@ -449,13 +422,6 @@ def _record_of(found: Resolved) -> Record:
     if found.record is None:
         raise NotFound("no registrar knows this torrent")
     return found.record
-
-
-def _nobody() -> Error:
-    return UsageError(
-        "no registrar is known to ask",
-        hint="Name one with --registrar URL, or set registrars in client.toml.",
-    )
 
 
 def _read(path: Path) -> bytes:

@@ -83,5 +83,6 @@ async def open_user(
             first=registrars,
             configured=settings.registrars,
             neighbours=neighbours if settings.zeroconf else None,
+            known=known,
         )
         yield User(places, settings, session, resolver, known)
