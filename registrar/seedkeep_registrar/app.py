@@ -35,6 +35,8 @@ from seedkeep_registrar.api import (
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.exports import crawlers
+from seedkeep_registrar.federation import routes as federation
+from seedkeep_registrar.federation import service as federating
 from seedkeep_registrar.feeds import routes as feeds
 from seedkeep_registrar.interface.manners import manners
 from seedkeep_registrar.log import serving as log
@@ -59,6 +61,7 @@ from seedkeep_registrar.web_seeds import routes as web_seeds
 _ROUTES = (
     discovery,
     log,
+    federation,
     objects,
     records,
     resolve,
@@ -106,6 +109,7 @@ _PARTS = (
     web_seeds,
     pages,
     crawlers,
+    federating,
     announce,
 )
 

@@ -13,13 +13,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from aiohttp import web
 
 from seedkeep.core.errors import UsageError, VerificationFailed
+from seedkeep.core.log.evidence import Misbehaviour
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep_registrar import identity
 from seedkeep_registrar.app import make_app
 from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.context import REGISTRAR, Registrar
-from seedkeep_registrar.database import open_database
+from seedkeep_registrar.database import Database, open_database
+from seedkeep_registrar.federation.client import PeerClient
+from seedkeep_registrar.federation.own_log import OwnLog
 from seedkeep_registrar.housekeeping import Housekeeping
 from seedkeep_registrar.log.proofs import Proofs
 from seedkeep_registrar.log.sealing import Sealer
@@ -135,6 +138,8 @@ async def running(
         await asyncio.to_thread(upgrade, db.engine)
         db.start()
         await db.write(events.begin, origin)
+        if first:
+            await _own_log_again(db, Verifier(origin, key.public), PeerClient(key, clock, random), clock)
         acknowledged = Acknowledged(db, signals, settings.data)
         await acknowledged.start(Verifier(origin, key.public))
         stack.push_async_callback(acknowledged.stop)
@@ -211,6 +216,18 @@ async def _part(request: web.Request, response: web.StreamResponse) -> None:
     if request.app[REGISTRAR].wakeups.closing:
         response.force_close()
         response.headers["Connection"] = "close"
+
+
+async def _own_log_again(db: Database, vkey: Verifier, http: PeerClient, clock: Callable[[], float]) -> None:
+    try:
+        await OwnLog(db, vkey, http, clock).catch_up()
+    except Misbehaviour as error:
+        raise UsageError(
+            f"this registrar's mirrors show another log than its own: {error.what}",
+            hint="Restore a newer copy of its database: one that its mirrors agree with.",
+        ) from error
+    finally:
+        await http.close()
 
 
 async def _first_head(taint_head: TaintHead, settings: Settings) -> None:

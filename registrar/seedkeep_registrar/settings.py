@@ -81,7 +81,15 @@ class Settings:
         "", "file with that opentracker's process id; it is told by SIGHUP to read the whitelist again"
     )
     tracker_interval_s: float = setting(1800, "how often clients should announce", unit="seconds")
-    peers: tuple[str, ...] = setting((), "URLs of other registrars that clients are told about")
+    peer_poll_s: float = setting(
+        45,
+        "how often other registrars are asked for news, besides what they tell by themselves",
+        unit="seconds",
+    )
+    cosigners_wanted: int = setting(
+        0,
+        "other registrars that must have cosigned what proofs are made under; 0: half of them, at least one",
+    )
     registration: str = setting(
         OPEN, "who may register datasets: open, members, or curated, where a curator approves each one"
     )
@@ -188,6 +196,7 @@ class Settings:
             "quota_datasets",
             "quota_bytes",
             "unnamed_bytes",
+            "cosigners_wanted",
         ):
             if getattr(self, name) < 0:
                 raise UsageError(f"setting {name} cannot be negative")
@@ -212,6 +221,7 @@ class Settings:
             "mail_retry_s",
             "session_s",
             "session_idle_s",
+            "peer_poll_s",
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"setting {name} must be more than 0 seconds")

@@ -79,7 +79,7 @@ class TaintHead:
         """Sign the state that this transaction makes, and tell every process when it is durable.
 
         Returns:
-            The stored note, which is an older one where the clock has gone back.
+            The stored note, which is an older one where the clock has gone back, or the log.
         """
         state = events.lock(connection)
         expires = int(self._clock()) + HEAD_LIFETIME_S
@@ -87,7 +87,7 @@ class TaintHead:
         stored = taint_heads.current(connection)
         if stored:
             last = Head.open(stored, self._verifier)
-            if _age(head) <= _age(last):
+            if _age(head) <= _age(last) or events.is_set_back(connection, state):
                 return stored
         note = head.sign(self._key)
         taint_heads.put(connection, note)

@@ -15,6 +15,7 @@ from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.exports.answers import EVERY
 from seedkeep_registrar.interface.fields import Bytes, Count, Moment
 from seedkeep_registrar.interface.operation import operation
+from seedkeep_registrar.store import peers
 
 routes = web.RouteTableDef()
 _ENDPOINTS = {
@@ -38,6 +39,15 @@ class LogPlace(TypedDict):
     cosigner: Annotated[str, Meta(description="Cosigns the checkpoints of others.")]
 
 
+class PeerPlace(TypedDict):
+    """Another registrar, which mirrors this one's log and cosigns its checkpoints."""
+
+    url: str
+    origin: str
+    vkey: str
+    cosigner: str
+
+
 class WellKnown(TypedDict):
     """Who this registrar is, and how to talk to it."""
 
@@ -52,7 +62,7 @@ class WellKnown(TypedDict):
     trackers: list[str]
     heartbeat_s: Annotated[float, Meta(gt=0, description="Seconds.")]
     registration: str
-    peers: list[str]
+    peers: list[PeerPlace]
     max_object_bytes: Bytes
     approvals: Count
     keys: Annotated[list[str], Meta(description="Verifier keys it signs with now; the first is vkey.")]
@@ -85,7 +95,10 @@ async def well_known(request: web.Request) -> web.Response:
         "trackers": list(registrar.trackers),
         "heartbeat_s": settings.heartbeat_s,
         "registration": settings.registration,
-        "peers": list(settings.peers),
+        "peers": [
+            {"url": p.url, "origin": p.origin, "vkey": p.vkey, "cosigner": str(p.cosigner)}
+            for p in await registrar.db.read(peers.every, peers.ACTIVE)
+        ],
         "max_object_bytes": settings.max_object_bytes,
         "approvals": (await registrar.db.read(curators.read, settings)).needed,
         "keys": [str(registrar.vkey)],

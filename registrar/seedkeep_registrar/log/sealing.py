@@ -53,7 +53,7 @@ class Sealer:
         size = events.log_state(connection).size
         sealed = trees.newest(connection, events.OWN)
         first, root = (sealed.size, sealed.root) if sealed else (0, EMPTY_ROOT)
-        if size == first and sealed:
+        if size <= first and sealed:
             return
         tiles = self._edge(connection, first, root)
         end = first

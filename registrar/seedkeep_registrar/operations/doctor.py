@@ -30,6 +30,8 @@ from seedkeep_registrar.identity import KEY_FILE
 from seedkeep_registrar.mail.smtp import MailServer
 from seedkeep_registrar.operations.snapshot import schema_of
 from seedkeep_registrar.settings import Settings
+from seedkeep_registrar.store import peers
+from seedkeep_registrar.store.peers import Peer
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
 _PATIENCE = aiohttp.ClientTimeout(total=10)
@@ -60,8 +62,8 @@ async def examine(settings: Settings, engine: Engine, now: float) -> AsyncIterat
     yield await _mail(settings)
     async with aiohttp.ClientSession(timeout=_PATIENCE) as session:
         yield await _public_url(settings, session, now)
-        for url in settings.peers:
-            yield await _peer(url, session)
+        for peer in await asyncio.to_thread(_peers, engine):
+            yield await _peer(peer, session)
 
 
 def _data_folder(settings: Settings) -> list[Finding]:
@@ -169,12 +171,29 @@ async def _public_url(settings: Settings, session: aiohttp.ClientSession, now: f
     return Finding(OK, about, f"{url} answers with this registrar's key")
 
 
-async def _peer(url: str, session: aiohttp.ClientSession) -> Finding:
+def _peers(engine: Engine) -> list[Peer]:
     try:
-        said = await _discover(url.rstrip("/"), session)
+        with engine.connect() as connection:
+            return peers.every(connection, peers.ACTIVE, peers.DISTRUSTED)
+    except SQLAlchemyError:
+        return []  # of an older version, or out of reach: told already
+
+
+async def _peer(peer: Peer, session: aiohttp.ClientSession) -> Finding:
+    about = f"peer {peer.origin}"
+    if peer.state == peers.DISTRUSTED:
+        return Finding(FAILURE, about, "it was caught lying: see /federation", "Ask its operators.")
+    try:
+        said = await _discover(peer.url, session)
     except (aiohttp.ClientError, TimeoutError, Error) as error:
-        return Finding(WARNING, "peers", f"{url} does not answer: {error or 'timeout'}", "Ask its operator.")
-    return Finding(OK, "peers", f"{url} is {said.get('origin')}")
+        return Finding(
+            WARNING, about, f"{peer.url} does not answer: {error or 'timeout'}", "Ask its operator."
+        )
+    if said.get("vkey") != peer.vkey:
+        return Finding(
+            FAILURE, about, "it answers with another key than the one pinned", "Ask its operators."
+        )
+    return Finding(OK, about, f"it answers with its key; {peer.stored} of its events are here")
 
 
 async def _discover(url: str, session: aiohttp.ClientSession) -> dict[str, Any]:

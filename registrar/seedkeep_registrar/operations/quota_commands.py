@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import time
 from typing import Any
 
 import click
@@ -15,8 +13,7 @@ from seedkeep_registrar.operations import granting
 from seedkeep_registrar.operations.command_line import common_options, settings_of, show
 from seedkeep_registrar.operations.granting import MOST, Granted
 from seedkeep_registrar.operations.reading import reading
-from seedkeep_registrar.operations.writing import writing
-from seedkeep_registrar.store import journal
+from seedkeep_registrar.operations.writing import noted, writing
 from seedkeep_registrar.store.quotas import Quota
 
 _PAGE = 500
@@ -82,7 +79,7 @@ def set_(
             before.datasets if datasets is None else datasets, before.bytes if given is None else given
         )
         made = granting.grant(connection, settings, who, wanted)
-        _note(connection, "quota.set", made.publisher, granting.words(wanted))
+        noted(connection, "quota.set", f"publisher {made.publisher}", granting.words(wanted))
     show(made.document(), _line(made), as_json=as_json)
 
 
@@ -94,16 +91,6 @@ def clear(who: str, *, as_json: bool, quiet: bool, **where: Any) -> None:
     settings = settings_of(**where)
     with writing(settings.sqlalchemy_url) as connection:
         publisher = granting.clear(connection, who)
-        _note(connection, "quota.cleared", publisher, "")
+        noted(connection, "quota.cleared", f"publisher {publisher}", "")
         now = granting.read(connection, settings, publisher)
     show(now.document(), _line(now), as_json=as_json)
-
-
-def _note(connection: Connection, action: str, publisher: str, detail: str) -> None:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "somebody"
-    actor = f"{user} on the registrar's machine"
-    subject = f"publisher {publisher}"
-    journal.note(connection, at=time.time(), actor=actor, action=action, subject=subject, detail=detail)

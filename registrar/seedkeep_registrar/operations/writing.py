@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from seedkeep.core.errors import UsageError
 from seedkeep_registrar.database import Unavailable, open_database
 from seedkeep_registrar.locks import Lock, hold
+from seedkeep_registrar.store import journal
 
 
 @contextmanager
@@ -44,3 +47,13 @@ def writing(url: str) -> Iterator[Connection]:
         raise Unavailable("the database does not take this now", hint="Try again later.") from error
     finally:
         engine.dispose()
+
+
+def noted(connection: Connection, action: str, subject: str, detail: str) -> None:
+    """Enter into the journal what somebody did on the registrar's machine."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "somebody"
+    actor = f"{user} on the registrar's machine"
+    journal.note(connection, at=time.time(), actor=actor, action=action, subject=subject, detail=detail)

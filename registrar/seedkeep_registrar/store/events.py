@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, literal_column, or_, select, update
 
 from seedkeep.core.errors import Conflict, UsageError
 from seedkeep.core.events import Event, check_successor
+from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.store.log_tables import checkpoints
 from seedkeep_registrar.store.tables import bodies, events, log
 from seedkeep_registrar.store.upserts import prepared
 
@@ -42,6 +44,13 @@ _LEAVES = (
     .order_by(events.c.log_index)
 )
 _INSERT = insert(events)
+_WAITING = literal_column("events.state") == literal_column("'waiting'")
+_LOST = select(
+    or_(
+        exists().where(events.c.log == OWN, _WAITING),
+        exists().where(checkpoints.c.log == OWN, checkpoints.c.size > bindparam("reached")),
+    )
+)
 _PUT_BODY = prepared(bodies, lambda put: put.on_conflict_do_nothing())
 _COUNT = update(log).values(size=bindparam("grown"), arrived=bindparam("came"))
 
@@ -161,6 +170,12 @@ def naming(connection: Connection, sha256: str) -> list[tuple[str, str]]:
     return [(row.type, row.rid) for row in connection.execute(query)]
 
 
+def is_set_back(connection: Connection, head: LogState) -> bool:
+    """Whether this registrar has signed more than it has: events that it lost are still to come back from
+    mirrors of its log, or to be applied."""
+    return bool(connection.execute(_LOST, {"reached": head.size}).scalar_one())
+
+
 def append(connection: Connection, head: LogState, event: Event, body_bytes: bytes, *, now: float) -> Stored:
     """Append an event (checked by the caller) with its body to this registrar's own log.
 
@@ -170,7 +185,12 @@ def append(connection: Connection, head: LogState, event: Event, body_bytes: byt
 
     Raises:
         Conflict: its chain has moved on.
+        Unavailable: this registrar's log is coming back from its mirrors.
     """
+    if is_set_back(connection, head):
+        raise Unavailable(
+            "this registrar's log is coming back from its mirrors", hint="Try again in a few minutes."
+        )
     if event.seq:
         previous = head_of(connection, event.rid)
         if previous is None:

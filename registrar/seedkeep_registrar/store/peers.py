@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from seedkeep.core.notes import Cosigner, Verifier
 from seedkeep_registrar.store.federation_tables import peer_taints, peers
@@ -18,7 +18,7 @@ from seedkeep_registrar.store.upserts import upsert
 ASKED, PROPOSED, ACTIVE = "asked", "proposed", "active"
 PAUSED, REMOVED, DISTRUSTED = "paused", "removed", "distrusted"
 #: those of which there may be records here, which stay whatever happens
-MIRRORED = (ACTIVE, PAUSED, REMOVED, DISTRUSTED)
+MIRRORED = (ASKED, ACTIVE, PAUSED, REMOVED, DISTRUSTED)
 ADVISORY = "advisory"
 
 _COLUMNS = (
@@ -36,6 +36,7 @@ _COLUMNS = (
     peers.c.last_ok,
     peers.c.problem,
 )
+_URL_OF = select(peers.c.url).where(peers.c.origin == bindparam("named"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,12 @@ def by_origin(connection: Connection, origin: str) -> Peer | None:
     """The peer of this name."""
     row = connection.execute(select(*_COLUMNS).where(peers.c.origin == origin)).first()
     return _peer(row) if row else None
+
+
+def url_of(connection: Connection, origin: str) -> str:
+    """Where the peer of this name is; "" for any other registrar."""
+    found = connection.execute(_URL_OF, {"named": origin}).scalar_one_or_none()
+    return str(found or "")
 
 
 def by_name(connection: Connection, name: str) -> Peer | None:

@@ -1,0 +1,167 @@
+"""``seedkeep registrar peer …``: on the registrar's machine, also while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from typing import Any
+
+import click
+
+from seedkeep.core.errors import Conflict, NotFound, Refused, UsageError
+from seedkeep.core.keys import PrivateKey, PublicKey
+from seedkeep.core.origin import origin_of
+from seedkeep_registrar import times
+from seedkeep_registrar.federation import consent
+from seedkeep_registrar.federation.client import MAX_DOCUMENT, Introduction, PeerClient, introduced
+from seedkeep_registrar.operations.command_line import common_options, settings_of, show
+from seedkeep_registrar.operations.reading import reading
+from seedkeep_registrar.operations.writing import noted, writing
+from seedkeep_registrar.store import events, mirrors, peers
+from seedkeep_registrar.store.peers import Peer
+
+_NEXT = {
+    peers.ASKED: "it is asked to agree; its operator has to add this registrar, too",
+    peers.ACTIVE: "both sides agree: it is followed from now on",
+}
+
+
+def fingerprint(key: PublicKey) -> str:
+    """What two operators read to each other: the first half of the key's SHA-256, in groups."""
+    digest = hashlib.sha256(key.raw).hexdigest()
+    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
+
+
+@click.group()
+def peer() -> None:
+    """Other registrars, which mirror this one's log and cosign it, and which this one mirrors."""
+
+
+@peer.command()
+@click.argument("url")
+@click.option("--fingerprint", "expected", metavar="TEXT", help="Of its key, as its operator says it.")
+@click.option("--yes", is_flag=True, help="Do not ask whether the key is the right one.")
+@common_options
+def add(url: str, expected: str | None, *, yes: bool, as_json: bool, quiet: bool, **where: Any) -> None:
+    """Agree to follow the registrar at URL; its operator has to add this one, too.
+
+    Its key is kept: whatever it signs later has to be signed with that one.
+    """
+    settings = settings_of(**where)
+    origin_of(url)
+    found = asyncio.run(_introduction(url.rstrip("/")))
+    printed = fingerprint(found.verifier.key)
+    if expected is not None:
+        if "".join(expected.split()).lower() != printed.replace(" ", ""):
+            raise Refused(
+                f"{found.verifier.name} has a key with the fingerprint {printed}",
+                hint="Ask its operator again; if it should be another one, somebody is in between.",
+            )
+    elif not yes:
+        if as_json:
+            raise UsageError("it has to be said whether the key is right", hint="Add --fingerprint or --yes.")
+        click.echo(f"{found.verifier.name} has a key with the fingerprint {printed}")
+        click.confirm("Is it what its operator says?", abort=True)
+    with writing(settings.sqlalchemy_url) as connection:
+        if events.log_state(connection).origin == found.verifier.name:
+            raise UsageError("this registrar does not follow itself")
+        made = consent.wanted_by_operator(
+            connection, found.verifier, url=found.url, naan=found.naan, now=time.time()
+        )
+        noted(connection, "peer.added", made.origin, printed)
+    show(_document(made, 0), f"{made.origin}: {_NEXT.get(made.state, made.state)}", as_json=as_json)
+
+
+async def _introduction(url: str) -> Introduction:
+    http = PeerClient(PrivateKey(os.urandom(32)), time.time, os.urandom)  # nothing is signed with it
+    try:
+        got = await http.get(f"{url}/.well-known/seedkeep", limit=MAX_DOCUMENT)
+        return introduced(url, got.body)
+    finally:
+        await http.close()
+
+
+@peer.command(name="list")
+@common_options
+def list_(*, as_json: bool, quiet: bool, **where: Any) -> None:
+    """Show all of them, and how each one stands."""
+    settings = settings_of(**where)
+    with reading(settings.sqlalchemy_url) as connection:
+        every, waiting = peers.every(connection), mirrors.waiting(connection)
+    shown = [_document(one, waiting.get(one.id, 0)) for one in every]
+    lines = [_line(one, waiting.get(one.id, 0)) for one in every]
+    show({"peers": shown}, "\n".join(lines) or "no other registrar is known here", as_json=as_json)
+
+
+def _document(one: Peer, waiting: int) -> dict[str, Any]:
+    return {
+        "origin": one.origin,
+        "url": one.url,
+        "vkey": one.vkey,
+        "fingerprint": fingerprint(one.verifier.key),
+        "state": one.state,
+        "taint_mode": one.taint_mode,
+        "events": one.stored,
+        "waiting": waiting,
+        "seen": times.text(one.last_ok) if one.last_ok else "",
+        "problem": one.problem,
+    }
+
+
+def _line(one: Peer, waiting: int) -> str:
+    kept = f"{one.stored} events" + (f", {waiting} of them wait" if waiting else "")
+    seen = f"seen {times.text(one.last_ok)}" if one.last_ok else "not seen yet"
+    wrong = f"\n    {one.problem}" if one.problem else ""
+    text = f"{one.state:<10} {one.origin}  {fingerprint(one.verifier.key)}  {kept}, {seen}{wrong}"
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def _change(name: str, help_: str, action: str, before: tuple[str, ...], after: str) -> None:
+    @peer.command(name=name, help=help_)
+    @click.argument("origin")
+    @common_options
+    def change(origin: str, *, as_json: bool, quiet: bool, **where: Any) -> None:
+        settings = settings_of(**where)
+        with writing(settings.sqlalchemy_url) as connection:
+            name = origin_of(origin) if "://" in origin else origin
+            known = peers.by_origin(connection, name)
+            if known is None:
+                raise NotFound(f"no registrar {origin} is known here", hint="See `peer list`.")
+            if known.state not in before:
+                raise Conflict(
+                    f"{known.origin} is {known.state}", hint=f"Only {', '.join(before)} ones can be."
+                )
+            if after == peers.REMOVED and known.state == peers.PROPOSED:
+                peers.drop(connection, known.id)
+            else:
+                peers.set_state(connection, known.id, after)
+            noted(connection, action, known.origin, "")
+            now = peers.by_id(connection, known.id)
+        state = now.state if now else "forgotten"
+        show({"origin": known.origin, "state": state}, f"{known.origin} is {state}", as_json=as_json)
+
+
+_change(
+    "pause",
+    "Follow ORIGIN no more for now; what it has recorded stays.",
+    "peer.paused",
+    (peers.ACTIVE,),
+    peers.PAUSED,
+)
+_change("resume", "Follow ORIGIN again.", "peer.resumed", (peers.PAUSED,), peers.ACTIVE)
+_change(
+    "remove",
+    "End it with ORIGIN; what it has recorded stays.",
+    "peer.removed",
+    (peers.PROPOSED, peers.ASKED, peers.ACTIVE, peers.PAUSED, peers.DISTRUSTED),
+    peers.REMOVED,
+)
+_change(
+    "trust",
+    "Follow ORIGIN again although it was caught lying; the evidence stays.",
+    "peer.trusted",
+    (peers.DISTRUSTED,),
+    peers.ACTIVE,
+)
