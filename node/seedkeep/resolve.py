@@ -136,6 +136,11 @@ class Resolver:
         """
         return await self._chain.to_write()
 
+    @property
+    def preferred(self) -> Sequence[str]:
+        """The registrars that were given or configured."""
+        return (*self._chain.first, *self._chain.configured)
+
     async def mirrors(self, client: RegistrarClient) -> list[RegistrarClient]:
         """The peers of a registrar, which know its records when it is down."""
         return await self._chain.mirrors(client)

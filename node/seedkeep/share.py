@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ import aiohttp
 
 from seedkeep import control
 from seedkeep.config import ClientSettings, listen_on
+from seedkeep.copies_watch import CopiesWatch
 from seedkeep.core import jcs
 from seedkeep.core.errors import Error, Refused, Unreachable, UsageError, VerificationFailed
 from seedkeep.core.events import MAX_BODY_BYTES, sign_event
@@ -180,6 +181,18 @@ async def seed_through_node(data: Path, ingested: Ingested, record: Record) -> N
     )
 
 
+async def _no_mirrors(client: RegistrarClient) -> Sequence[RegistrarClient]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """Bytes that are being seeded: a look at (bytes sent, rate, peers), and a way to use more trackers."""
+
+    sent: Callable[[], tuple[int, int, int]]
+    announce_at: Callable[[tuple[str, ...]], Awaitable[None]]
+
+
 @dataclass(frozen=True)
 class Sharer:
     """What sharing needs of the world.
@@ -189,6 +202,7 @@ class Sharer:
         engine: makes an engine from its settings.
         aside: a directory of our own for links to folders that are shared under another name.
         local_node: asks the node on this machine to seed instead; see :func:`seed_through_node`.
+        mirrors: finds the registrars that tell of the copies while the registrar is down.
         report, note: are told of progress, and of what was survived.
     """
 
@@ -201,6 +215,7 @@ class Sharer:
     report: Callable[[ShareProgress], None]
     note: Callable[[str], None]
     local_node: Callable[[Ingested, Record], Awaitable[None]] | None = None
+    mirrors: Callable[[RegistrarClient], Awaitable[Sequence[RegistrarClient]]] = _no_mirrors
 
     async def register(self, prepared: Prepared) -> Record | Queued:
         """Make the record, or find the one this key has made of the same bytes.
@@ -257,8 +272,8 @@ class Sharer:
             copies = found.wanted
         if found.audited >= copies:
             return found
-        async with self._seeding(prepared, record) as sent:
-            return await self._wait(record, copies, sent)
+        async with self._seeding(prepared, record) as seed:
+            return await self._wait(record, copies, seed)
 
     async def hand_over(self, prepared: Prepared, record: Record) -> bool:
         """Let the local node seed the folder; False when none runs."""
@@ -276,30 +291,30 @@ class Sharer:
             return False
         return True
 
-    async def _wait(self, record: Record, wanted: int, sent: Callable[[], tuple[int, int, int]]) -> Copies:
+    async def _wait(self, record: Record, wanted: int, seed: _Seed) -> Copies:
         pause = min(max((await self.client.info()).heartbeat_s / 2, _SOONEST_S), _LATEST_S)
-        known: Copies | None = record.copies
-        silent = False
+        watch = CopiesWatch(self.client, self.mirrors, self.note)
+        trackers = set(record.trackers)
         while True:
-            try:
-                known = (await self.client.record(record.rid)).copies
-                silent = False
-            except Unreachable as error:
-                if not silent:
-                    self.note(f"{error.what}; seeding goes on")
-                silent = True
-            self.report(Seeding(None if silent else known, wanted, *sent()))
-            if known is not None and known.audited >= wanted:
-                return known
+            told = await watch.ask(record.rid)
+            if told is not None and not trackers.issuperset(told.trackers):
+                # a mirror that stands in for the registrar has a tracker of its own
+                trackers.update(told.trackers)
+                await seed.announce_at(tuple(trackers))
+            self.report(Seeding(told.copies if told else None, wanted, *seed.sent()))
+            if told is not None and told.copies.audited >= wanted:
+                return told.copies
             await asyncio.sleep(pause)
 
     @asynccontextmanager
-    async def _seeding(
-        self, prepared: Prepared, record: Record
-    ) -> AsyncIterator[Callable[[], tuple[int, int, int]]]:
-        """Seed, through the local node if there is one; gives a look at (bytes sent, rate, peers)."""
+    async def _seeding(self, prepared: Prepared, record: Record) -> AsyncIterator[_Seed]:
+        """Seed, through the local node if there is one."""
         if await self.hand_over(prepared, record):
-            yield lambda: (0, 0, 0)
+
+            async def announce_at(trackers: tuple[str, ...]) -> None:
+                """The node goes by its own registrars."""
+
+            yield _Seed(lambda: (0, 0, 0), announce_at)
             return
         ingested, dataset = prepared.ingested, prepared.dataset
         folder = await asyncio.to_thread(_folder_with, ingested, self.aside)
@@ -317,12 +332,17 @@ class Sharer:
             manifest = ingested.manifest
             v2 = await asyncio.to_thread(torrent_v2, manifest, ingested.layers)
             v1 = await asyncio.to_thread(torrent_v1, manifest, ingested.pieces_v1)
-            for key, metainfo in ((dataset.content_id, v2), (dataset.infohash_v1, v1)):
-                spec = TorrentSpec(
-                    metainfo, folder, key, trackers=record.trackers, complete=True, read_only=True
-                )
+            specs = [
+                TorrentSpec(metainfo, folder, key, trackers=record.trackers, complete=True, read_only=True)
+                for key, metainfo in ((dataset.content_id, v2), (dataset.infohash_v1, v1))
+            ]
+            for spec in specs:
                 await engine.add(spec)
-                await engine.wait_complete(key)
+                await engine.wait_complete(spec.key)
+
+            async def announce_at(trackers: tuple[str, ...]) -> None:
+                for spec in specs:
+                    await engine.add(replace(spec, trackers=trackers))
 
             def sent() -> tuple[int, int, int]:
                 now = engine.statuses()
@@ -332,7 +352,7 @@ class Sharer:
 
             announcing = asyncio.create_task(_announce_while_alone(engine))
             try:
-                yield sent
+                yield _Seed(sent, announce_at)
             finally:
                 announcing.cancel()
                 await asyncio.gather(announcing, return_exceptions=True)

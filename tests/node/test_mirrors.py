@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from seedkeep import registrar_http
+from seedkeep.copies_watch import CopiesWatch
 from seedkeep.core.errors import Unreachable, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.notes import Verifier
@@ -230,3 +231,22 @@ async def test_a_registrar_that_was_merely_met_takes_no_share(
     desk.known.remember(registrar.url, registrar.context.vkey)
     with pytest.raises(Unreachable):
         await resolver(desk, configured=[NOBODY]).registrar()
+
+
+async def test_while_its_registrar_is_down_a_share_is_watched_at_a_mirror(
+    desk: Desk, registrar: RegistrarUnderTest
+) -> None:
+    record = await registrar.person().register(shareable())
+    async with mirror_of(registrar.url) as mirror:
+        meet(desk, registrar, mirror)
+        desk.known.remember(NOBODY, registrar.context.vkey)
+        client, chain = desk.client(NOBODY), resolver(desk)
+        watch = CopiesWatch(client, chain.mirrors, desk.notes.append)
+        for _ in range(2):
+            told = await watch.ask(record["rid"])
+            assert told is not None
+            assert told.copies.wanted == 3
+        assert len(desk.notes) == 1
+        assert f"its mirror {mirror.url} tells of the copies" in desk.notes[0]
+    assert await watch.ask(record["rid"]) is None
+    assert "seeding goes on" in desk.notes[-1]

@@ -63,7 +63,9 @@ class Desk:
             note=self.notes.append,
         )
 
-    def sharer(self, url: str, local_node: Callable[..., Awaitable[None]] | None = None) -> Sharer:
+    def sharer(
+        self, url: str, local_node: Callable[..., Awaitable[None]] | None = None, **more: Any
+    ) -> Sharer:
         return Sharer(
             client=self.client(url),
             key=self.key,
@@ -74,6 +76,7 @@ class Desk:
             report=self._report,
             note=self.notes.append,
             local_node=local_node,
+            **more,
         )
 
     async def fetch(

@@ -185,6 +185,9 @@ async def _sharer(user: Any, output: Output) -> Any:
 
     data = node_settings(user.places, os.environ).data
     client = await user.resolver.registrar()
+    wanted = user.resolver.preferred
+    if wanted and client.url not in wanted:
+        output.note(f"{wanted[0]} does not answer; {client.url} takes this dataset")
     return Sharer(
         client=client,
         key=user.key(),
@@ -195,6 +198,7 @@ async def _sharer(user: Any, output: Output) -> Any:
         report=lambda at: None,
         note=output.note,
         local_node=functools.partial(seed_through_node, data),
+        mirrors=user.resolver.mirrors,
     )
 
 
