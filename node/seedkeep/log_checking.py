@@ -16,11 +16,10 @@ from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint
 from seedkeep.core.log.sync import Entry, Fetch, Recall, Store, follow
 from seedkeep.core.log.trusted_log import TrustedLog
 from seedkeep.core.notes import Verifier
+from seedkeep.core.revision import REHOME
 
 #: gets a file of the log by its path, such as ``checkpoint``; at most that many bytes
 Get = Callable[[str, int], Awaitable[bytes]]
-#: the event that takes a record over from another registrar, whose log has those before
-_REHOME = "rehome"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class _Chains:
         rid = event.rid or entry.hash
         head = self._heads.get(rid)
         if head is None:
-            follows = event.seq == 0 or event.type == _REHOME
+            follows = event.seq == 0 or event.type == REHOME  # those before are in another log
         else:
             follows = (event.seq, event.prev) == (head[0] + 1, head[1])
         if not follows:

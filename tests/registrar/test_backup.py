@@ -180,6 +180,57 @@ async def test_a_database_older_than_the_last_answer_does_not_start(tmp_path: Pa
             pass
 
 
+async def test_a_database_with_another_log_than_was_acknowledged_does_not_start(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "data"
+    async with at(port, data):
+        pass
+    empty = (data / "registrar.sqlite").read_bytes()
+    async with at(port, data) as registrar:
+        await registrar.person().register(shareable("one"))
+    note = (data / "acknowledged.note").read_bytes()
+    for path in data.glob("registrar.sqlite*"):
+        path.unlink()
+    (data / "acknowledged.note").unlink()
+    (data / "registrar.sqlite").write_bytes(empty)
+    async with at(port, data) as registrar:
+        await registrar.person().register(shareable("another"))
+    (data / "acknowledged.note").write_bytes(note)
+    with pytest.raises(UsageError, match="its log is another one"):
+        async with at(port, data):
+            pass
+
+
+async def test_events_that_have_no_tiles_yet_are_sealed_at_the_start(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "data"
+    async with at(port, data) as registrar:
+        document = await registrar.person().register(shareable("one"))
+    with contextlib.closing(sqlite3.connect(data / "registrar.sqlite")) as database:
+        for table in ("log_tiles", "checkpoints"):
+            database.execute(f"DELETE FROM {table}")
+        database.commit()
+    async with at(port, data) as registrar:
+        again = (await registrar.person().get(f"/api/v1/records/{document['rid']}")).json
+        assert again["proof"] == document["proof"]
+    assert run("check", "--data", str(data))["problems"] == []
+
+
+async def test_an_export_has_the_whole_log_and_grows_with_it(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    where = [str(copy), "--data", str(data)]
+    async with start_registrar(data) as registrar:
+        person = registrar.person()
+        first = await person.register(shareable("one"))
+        told = await asyncio.to_thread(run, "export-log", *where)
+        assert (told["events"], told["tiles"], told["bodies"]) == (1, 2, 1)
+        await person.register(shareable("two"))
+        await registrar.curator.taint(f"record:{first['rid']}")
+        told = await asyncio.to_thread(run, "export-log", *where)
+        assert (told["events"], told["bodies"]) == (3, 2)
+        for path in ("checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3"):
+            assert (copy / "log" / path).read_bytes() == (await person.get(f"/log/{path}")).body
+    assert not (copy / "objects" / first["event"]["body_sha256"]).exists()
+
+
 async def test_check_finds_every_kind_of_damage(tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "data"
     async with at(port, data) as registrar:
@@ -209,6 +260,7 @@ async def test_the_doctor_says_what_to_mend(tmp_path: Path) -> None:
         good = await asyncio.to_thread(run, "doctor", "--config", str(config))
         found = {(f["about"], f["level"]) for f in good["findings"]}
         assert {("public_url", "ok"), ("database", "ok"), ("naan", "warning"), ("mail", "warning")} <= found
+        assert ("log", "ok") in found
         (data / "registrar.pem").chmod(0o644)
         bad = await asyncio.to_thread(run, "doctor", "--config", str(config), code=1)
         assert any(f["level"] == "failure" and "chmod 600" in f["hint"] for f in bad["findings"])

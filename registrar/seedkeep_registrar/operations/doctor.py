@@ -20,8 +20,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from seedkeep.core import jcs
-from seedkeep.core.errors import Error
+from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.log.checkpoint import Checkpoint
+from seedkeep.core.log.tiles import Places, root_of_tiles, tiles_of_root
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.units import print_size
@@ -30,7 +32,8 @@ from seedkeep_registrar.identity import KEY_FILE
 from seedkeep_registrar.mail.smtp import MailServer
 from seedkeep_registrar.operations.snapshot import schema_of
 from seedkeep_registrar.settings import Settings
-from seedkeep_registrar.store import peers
+from seedkeep_registrar.store import peers, trees
+from seedkeep_registrar.store.events import OWN
 from seedkeep_registrar.store.peers import Peer
 
 OK, WARNING, FAILURE = "ok", "warning", "failure"
@@ -62,6 +65,7 @@ async def examine(settings: Settings, engine: Engine, now: float) -> AsyncIterat
     yield await _mail(settings)
     async with aiohttp.ClientSession(timeout=_PATIENCE) as session:
         yield await _public_url(settings, session, now)
+        yield await _log(settings, engine, session)
         for peer in await asyncio.to_thread(_peers, engine):
             yield await _peer(peer, session)
 
@@ -169,6 +173,43 @@ async def _public_url(settings: Settings, session: aiohttp.ClientSession, now: f
         hint = "Keep it in time (NTP): signed requests are refused over 300 s."
         return Finding(FAILURE, "clock", f"{url} is {skew:.0f} s away from this clock", hint)
     return Finding(OK, about, f"{url} answers with this registrar's key")
+
+
+async def _log(settings: Settings, engine: Engine, session: aiohttp.ClientSession) -> Finding:
+    """Whether the head of the log is what its tiles give, and what the public URL shows."""
+    about, url = "log", f"{settings.public_url.rstrip('/')}/log/checkpoint"
+    try:
+        newest, root = await asyncio.to_thread(_sealed, engine)
+    except (SQLAlchemyError, KeyError, InvalidInput) as error:
+        hint = "See what `seedkeep registrar check` finds, and restore a snapshot."
+        return Finding(FAILURE, about, f"its tiles cannot be read: {type(error).__name__}", hint)
+    if newest is None:
+        return Finding(WARNING, about, "it has no checkpoint yet", "Start the registrar once.")
+    if newest.root != root:
+        hint = "See what `seedkeep registrar check` finds, and restore a snapshot."
+        return Finding(FAILURE, about, f"its tiles contradict its checkpoint of {newest.size} events", hint)
+    try:
+        key = PrivateKey.from_pem(await asyncio.to_thread((settings.data / KEY_FILE).read_bytes))
+        async with session.get(url, allow_redirects=False) as answer:
+            answer.raise_for_status()
+            note = await answer.content.read(_MAX_ANSWER)
+        shown = Checkpoint.open(note, Verifier(origin_of(settings.public_url), key.public))
+    except (aiohttp.ClientError, TimeoutError, OSError, Error) as error:
+        hint = "The proxy has to pass on everything below /log."
+        return Finding(FAILURE, about, f"{url} does not show this registrar's log: {error}", hint)
+    if shown.size < newest.size:
+        hint = "Something between caches the checkpoint: it must not be kept for more than some seconds."
+        return Finding(WARNING, about, f"{url} shows {shown.size} of {newest.size} events", hint)
+    return Finding(OK, about, f"{newest.size} events, sealed and shown")
+
+
+def _sealed(engine: Engine) -> tuple[trees.Signed | None, bytes]:
+    """The newest checkpoint, and the root that the tiles give for its size."""
+    with engine.connect() as connection:
+        newest = trees.newest(connection, OWN)
+        size = newest.size if newest else 0
+        tiles = trees.tiles(connection, OWN, [tile.place for tile in tiles_of_root(size)])
+        return newest, root_of_tiles(Places(tiles), size)
 
 
 def _peers(engine: Engine) -> list[Peer]:
