@@ -47,12 +47,10 @@ class _Chains:
     def take(self, index: int, entry: Entry) -> None:
         event = entry.event
         rid = event.rid or entry.hash
-        head = self._heads.get(rid)
-        if head is None:
-            follows = event.seq == 0 or event.type == REHOME  # those before are in another log
-        else:
-            follows = (event.seq, event.prev) == (head[0] + 1, head[1])
-        if not follows:
+        seq, head = self._heads.get(rid, (-1, ""))
+        follows = (event.seq, event.prev) == (seq + 1, head)
+        # of a record that comes from another registrar the events before are in the log of that one
+        if not follows and not (event.type == REHOME and event.seq > seq):
             raise VerificationFailed(
                 f"entry {index}, event {event.seq} of record {rid[:12]}…, does not follow the one before it"
             )

@@ -7,14 +7,21 @@ import hashlib
 import json
 
 from sqlalchemy import Connection, delete
+from sqlalchemy.exc import OperationalError
 
-from seedkeep.core.events import Event
+from seedkeep.core.errors import Conflict
+from seedkeep.core.events import Event, sign_event
+from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.proof import LogProof
 from seedkeep.core.log.tiles import parse_bundle
 from seedkeep.core.log.tree import EMPTY_ROOT, leaf_hash, root_of_leaves
+from seedkeep_registrar.operations.check import log_problems
+from seedkeep_registrar.store import events
 from seedkeep_registrar.store.tables import bodies
 from tests.support.registrar import Person, RegistrarUnderTest, shareable
+
+KEY = PrivateKey(b"l" * 32)
 
 
 async def head(registrar: RegistrarUnderTest) -> Checkpoint:
@@ -88,6 +95,47 @@ async def test_no_size_is_signed_twice_and_idle_writes_sign_nothing(registrar: R
     await registrar.context.db.write(lambda connection: None)
     await registrar.context.taint_head.refresh()
     assert (await person.get("/log/checkpoint")).body == before
+
+
+def _append(connection: Connection, registrar: RegistrarUnderTest, number: int, fail: bool) -> None:
+    body = b"%d" % number
+    home, created = registrar.context.origin, "2026-01-31T12:00:00Z"
+    event = sign_event(KEY, type="record", body=body, home=home, created=created)
+    events.append(connection, events.lock(connection), event, body, now=1.0)
+    if fail:
+        raise Conflict("on purpose")
+
+
+def _problems(connection: Connection, registrar: RegistrarUnderTest) -> list[str]:
+    return list(log_problems(connection, registrar.context.vkey, lambda what, done: None))
+
+
+async def test_what_fails_leaves_no_trace_in_the_tree(any_registrar: RegistrarUnderTest) -> None:
+    db = any_registrar.context.db
+    work = (db.write(_append, any_registrar, n, n % 3 == 0) for n in range(60))
+    done = await asyncio.gather(*work, return_exceptions=True)
+    assert sum(isinstance(one, Conflict) for one in done) == 20
+    assert (await head(any_registrar)).size == 40
+    assert await db.read(_problems, any_registrar) == []
+
+
+async def test_a_transaction_that_comes_to_nothing_signs_nothing(registrar: RegistrarUnderTest) -> None:
+    db, failures = registrar.context.db, [OperationalError("COMMIT", {}, Exception("disk full"))]
+    seal = db._before_commit
+
+    def seal_and_fail_once(connection: Connection) -> None:
+        seal(connection)
+        if failures:
+            raise failures.pop()
+
+    await db.write(_append, registrar, 0, False)
+    db.before_commit(seal_and_fail_once)
+    await asyncio.gather(*(db.write(_append, registrar, n, False) for n in range(1, 9)))
+    db.before_commit(seal)
+    await db.write(_append, registrar, 9, False)
+    assert failures == []
+    assert (await head(registrar)).size == 10
+    assert await db.read(_problems, registrar) == []
 
 
 async def test_bodies_and_objects_are_found_by_their_digest(any_registrar: RegistrarUnderTest) -> None:
