@@ -4,6 +4,9 @@ A registrar that shows another key later is refused (see :class:`seedkeep.regist
 until a person removes its line. A registrar goes by its origin as well, so that nobody gets around its
 pinned key by answering at another URL in its name.
 
+A key that its registrar has rotated since stays in its line; how it led to the present one is kept beside
+(:mod:`seedkeep.key_rings`).
+
 A registrar names its peers, which mirror and countersign its log; their keys are pinned as well, so that
 whoever has met one registrar knows several. Such a line says who named them, ``URL vkey met|heard ORIGIN…``:
 ``met`` was asked by itself, of ``heard`` others have told. What is pinned is never changed by hearsay.
@@ -26,6 +29,7 @@ from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep.durable import sync_folder
+from seedkeep.key_rings import KeyRings
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.registrar_http import ATTEMPTS, normal_url
 from seedkeep.registrar_messages import Peer
@@ -68,11 +72,15 @@ class KnownRegistrars:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._rings = KeyRings(path.with_name(f"{path.name}.keys"))
 
     def verifier(self, url: str) -> Verifier | None:
-        """The key pinned for a registrar's URL, or None."""
+        """The key pinned for a registrar's URL, or the one to which it has led since; None without any."""
         line = self._all().get(normal_url(url))
-        return line.verifier if line else None
+        return self._present(line) if line else None
+
+    def _present(self, line: _Line) -> Verifier:
+        return self._rings.load(line.verifier).verifier
 
     def by_origin(self, origin: str) -> Verifier | None:
         """The key pinned for the registrar of this name, or None."""
@@ -80,7 +88,7 @@ class KnownRegistrars:
 
     def keys(self) -> list[Verifier]:
         """All pinned keys, one of each registrar."""
-        return list(dict.fromkeys(line.verifier for line in self._all().values()))
+        return list(dict.fromkeys(self._present(line) for line in self._all().values()))
 
     def urls(self) -> list[str]:
         """The registrars that were met, in that order."""
@@ -93,7 +101,7 @@ class KnownRegistrars:
 
     def peers(self, origin: str) -> dict[str, Verifier]:
         """The registrars that this one has last named as its peers: URL → pinned key."""
-        return {url: line.verifier for url, line in self._all().items() if origin in line.named_by}
+        return {url: self._present(line) for url, line in self._all().items() if origin in line.named_by}
 
     def remember(self, url: str, verifier: Verifier) -> None:
         """Pin a key. One that is pinned already stays.
@@ -110,7 +118,7 @@ class KnownRegistrars:
             known.setdefault(url, _Line(verifier))
 
     def _hold_to(self, line: _Line, other: str, url: str, shown: Verifier) -> None:
-        if line.verifier != shown:
+        if self._present(line) != shown:
             told = f" as {', '.join(line.named_by)} told" if line.how == HEARD and line.named_by else ""
             raise VerificationFailed(
                 f"{url} says it is the registrar {shown.name}, but shows another key than the one it was"
@@ -139,7 +147,7 @@ class KnownRegistrars:
 
     def _learn(self, known: dict[str, _Line], namer: str, url: str, key: Verifier) -> None:
         same = [line for other, line in known.items() if other == url or line.verifier.name == key.name]
-        if any(line.verifier != key for line in same):
+        if any(self._present(line) != key for line in same):
             log.warning(
                 "%s names the registrar %s with another key than the one it is known by here; that one stays",
                 namer,
@@ -172,6 +180,7 @@ class KnownRegistrars:
             on_first_contact=lambda shown: self.remember(url, shown),
             on_peers=self.learn,
             keys=self.keys,
+            rings=self._rings,
             attempts=attempts,
         )
 

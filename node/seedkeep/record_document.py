@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +127,8 @@ class Record:
             document: with all its events after the first one, as they are in a history, under ``chain``
                 when there are several (see :func:`lacks_chain`).
             registrars: whose keys are known; each event must be in the log of that one to which it is
-                addressed. The first of several with one name counts.
+                addressed. The first of several with one name counts; the others are keys that it had before,
+                which have signed in people's names.
 
         Raises:
             InvalidInput: it is malformed.
@@ -151,7 +152,7 @@ class Record:
         dataset = body.dataset
         if told != (event.record_id, dataset.content_id, dataset.infohash_v1, dataset.name):
             raise VerificationFailed(f"the document of record {event.record_id[:12]}… contradicts its body")
-        states = _states(f, event, logs)
+        states = _states(f, event, logs, {(one.name, str(one.key)) for one in registrars})
         _check_told(document, states[-1])
         return cls(dict(document), event, body, proof, ark, states)
 
@@ -189,10 +190,16 @@ def _log(event: Event, logs: Mapping[str, Verifier]) -> Verifier:
     return log
 
 
-def _states(f: Fields, first: Event, logs: Mapping[str, Verifier]) -> tuple[RecordState, ...]:
-    """The states after each event; every one follows the last, and was signed by who might."""
+def _states(
+    f: Fields, first: Event, logs: Mapping[str, Verifier], homes: Set[tuple[str, str]]
+) -> tuple[RecordState, ...]:
+    """The states after each event; every one follows the last, and was signed by who might.
+
+    Args:
+        homes: name and key, present or former, of every registrar that is known.
+    """
     states = [RecordState.begin(first, jcs.dumps(f.object("body")))]
-    if states[0].editor is not None and first.by != str(_log(first, logs).key):
+    if states[0].editor is not None and (first.home, first.by) not in homes:
         raise VerificationFailed(f"record {first.record_id[:12]}… names an editor, and no registrar says so")
     seq = f.count("seq", default=0)
     if seq == 1 and "chain" not in f:
@@ -204,7 +211,9 @@ def _states(f: Fields, first: Event, logs: Mapping[str, Verifier]) -> tuple[Reco
         event = Event.parse(entry.object("event"))
         log = _log(event, logs)
         try:
-            after = states[-1].apply(event, jcs.dumps(entry.object("body")), home_key=str(log.key))
+            # that it is in the log is proved under the present key
+            home_key = event.by if (event.home, event.by) in homes else str(log.key)
+            after = states[-1].apply(event, jcs.dumps(entry.object("body")), home_key=home_key)
         except (Refused, InvalidInput) as error:
             raise VerificationFailed(
                 f"a change of record {first.record_id[:12]}… does not hold: {error.what}",

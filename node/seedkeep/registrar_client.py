@@ -21,7 +21,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,12 +32,14 @@ from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt, Opening
 from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed, Withdrawn
 from seedkeep.core.events import MAX_BODY_BYTES, Event
+from seedkeep.core.keyring import MAX_RING_BYTES, MAX_VERSION, TrustedKeys
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers
 from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier
 from seedkeep.core.statements import Action, Attestation, Removal
 from seedkeep.core.taints.entry import MAX_LIST_BYTES
+from seedkeep.key_rings import KeyRings
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.record_manifest import check_manifest
@@ -75,7 +77,8 @@ class RegistrarClient:
         pinned: the key this registrar must have, or None on first contact.
         on_first_contact: is told the key when ``pinned`` is None.
         on_peers: is told the registrar's key and the peers that it names.
-        keys: of other registrars, whose records this one may mirror.
+        keys: of other registrars, whose records it may mirror.
+        rings: remembers how registrars came to have their keys.
         attempts: how often a repeatable request is tried.
     """
 
@@ -90,6 +93,7 @@ class RegistrarClient:
         on_first_contact: Callable[[Verifier], None] | None = None,
         on_peers: Callable[[Verifier, Sequence[Peer]], None] | None = None,
         keys: Callable[[], Sequence[Verifier]] = tuple,
+        rings: KeyRings | None = None,
         attempts: int = ATTEMPTS,
     ) -> None:
         self._http = Transport(url, key=key, session=session, now=now, attempts=attempts)
@@ -97,6 +101,7 @@ class RegistrarClient:
         self._pinned = pinned
         self._on_first_contact = on_first_contact
         self._on_peers = on_peers
+        self._rings = rings
         self._info: RegistrarInfo | None = None
         self._asking = asyncio.Lock()
         #: its records with all their events
@@ -113,30 +118,43 @@ class RegistrarClient:
         """What the registrar says of itself; asked once, then remembered.
 
         Raises:
-            VerificationFailed: it shows another key than the pinned one.
+            VerificationFailed: it shows another key than the pinned one, and no key ring leads there.
         """
         async with self._asking:
             if self._info is None:
                 answer = await self._http.get("/.well-known/seedkeep", limit=1 << 20)
                 info = RegistrarInfo.parse(answer.json())
-                self._check_key(info.vkey)
+                former = (await self._follow_keys(info)).former
                 if self._on_peers:
                     self._on_peers(info.vkey, info.peers)
-                self._info = info
+                self._info = replace(info, former=former)
             return self._info
 
-    def _check_key(self, shown: Verifier) -> None:
-        if self._pinned is None:
-            if self._on_first_contact:
-                self._on_first_contact(shown)
-            self._pinned = shown
-        elif self._pinned != shown:
-            raise VerificationFailed(
-                f"the registrar {self.url} shows the key {shown.key} of {shown.name}, "
-                f"but it is known by {self._pinned.key} of {self._pinned.name}: "
-                "it was set up anew, or somebody stands in between",
-                hint="Ask its operator. If the new key is right, remove its line from known_registrars.",
-            )
+    async def _follow_keys(self, info: RegistrarInfo) -> TrustedKeys:
+        """Follow the registrar's key rings from what is trusted to what it says it has; hold it to that."""
+        if info.key_version > MAX_VERSION:
+            raise InvalidInput(f"{self.url} says that its keys have version {info.key_version}")
+        pinned = self._pinned
+        if pinned is not None:
+            keys = self._rings.load(pinned) if self._rings else TrustedKeys.pinned(pinned)
+        elif info.key_version:
+            keys = TrustedKeys.begin(await self._key_ring(0))
+        else:
+            keys = TrustedKeys.pinned(info.vkey)
+        known = keys.ring.version
+        for version in range(known + 1, info.key_version + 1):
+            keys.load(await self._key_ring(version))
+        keys.check(info.vkey, info.key_version)
+        if self._rings and keys.ring.version > known:
+            self._rings.keep(keys)
+        if pinned is None and self._on_first_contact:
+            self._on_first_contact(keys.verifier)
+        self._pinned = keys.verifier
+        return keys
+
+    async def _key_ring(self, version: int) -> bytes:
+        path = f"/.well-known/seedkeep/keys/{version}"
+        return (await self._http.get(path, limit=MAX_RING_BYTES, accept="text/plain")).body
 
     # --- records and objects -------------------------------------------------------------------------
 

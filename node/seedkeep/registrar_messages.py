@@ -77,6 +77,10 @@ class RegistrarInfo:
     peers: tuple[Peer, ...]
     max_object_bytes: int
     now: float
+    #: of its key ring, see :mod:`seedkeep.core.keyring`
+    key_version: int = 0
+    #: keys that it had before, as the client has verified
+    former: tuple[Verifier, ...] = ()
 
     @classmethod
     def parse(cls, value: Any) -> RegistrarInfo:
@@ -106,6 +110,7 @@ class RegistrarInfo:
             peers=Peer.parse_all(f.items("peers", _as_it_is, most=200)),
             max_object_bytes=f.count("max_object_bytes"),
             now=f.time("now"),
+            key_version=f.count("key_version", default=0),
         )
 
 

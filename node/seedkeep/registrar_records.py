@@ -59,8 +59,10 @@ class RegistrarRecords:
 
     async def keys(self) -> tuple[Verifier, ...]:
         """The keys that its records are held to: its own, and those of other registrars that are known."""
-        own = (await self._info()).vkey
-        return own, *(key for key in await asyncio.to_thread(self._keys) if key.name != own.name)
+        info = await self._info()
+        own = info.vkey
+        others = await asyncio.to_thread(self._keys)
+        return own, *info.former, *(key for key in others if key.name != own.name)
 
     async def keys_of(self, record: Record) -> tuple[Verifier, ...]:
         """The keys that one of its records was held to."""
@@ -113,10 +115,9 @@ class RegistrarRecords:
         Raises:
             InvalidInput, VerificationFailed: see :meth:`Record.parse`.
         """
-        keys = await self.keys()
         if lacks_chain(document):
             document = {**document, "chain": await self._chain(str(document.get("rid")))}
-        return await asyncio.to_thread(Record.parse, document, *keys)
+        return await asyncio.to_thread(Record.parse, document, *await self.keys())
 
     async def _chain(self, rid: str) -> list[dict[str, Any]]:
         """All events of a record but the first one, with bodies and proofs."""

@@ -125,7 +125,7 @@ def may_edit(connection: Connection, registrar: Registrar, principal: Principal,
         return False
     keys = {bound.key for bound in account_keys.of_account(connection, principal.account.id)}
     # what the registrar recorded for an account is that account's until it has other stewards
-    own = str(principal.account.id) == record.account and str(registrar.key.public) in record.stewards
+    own = str(principal.account.id) == record.account and not registrar.own_keys.isdisjoint(record.stewards)
     return own or bool(keys & set(record.stewards))
 
 

@@ -33,6 +33,7 @@ from seedkeep_registrar.operations.acknowledged import Acknowledged
 from seedkeep_registrar.processes.postgres import PostgresLink
 from seedkeep_registrar.processes.signals import Signal, Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
+from seedkeep_registrar.rotation import trusted_keys
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import events
 from seedkeep_registrar.taint_head import TaintHead
@@ -138,6 +139,7 @@ async def running(
         await asyncio.to_thread(upgrade, db.engine)
         db.start()
         await db.write(events.begin, origin)
+        keys = await db.read(trusted_keys, origin, key.public)
         if first:
             await _own_log_again(db, Verifier(origin, key.public), PeerClient(key, clock, random), clock)
         acknowledged = Acknowledged(db, signals, settings.data)
@@ -172,6 +174,7 @@ async def running(
             origin=origin,
             key=key,
             vkey=Verifier(origin, key.public),
+            keys=keys,
             db=db,
             proofs=proofs,
             objects=objects,

@@ -11,6 +11,7 @@ from seedkeep_registrar.store import (
     curation_tables,  # noqa: F401
     federation_tables,  # noqa: F401
     idempotency_tables,  # noqa: F401
+    key_ring_tables,  # noqa: F401
     log_tables,  # noqa: F401
     operation_tables,  # noqa: F401
     pages_tables,  # noqa: F401

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from seedkeep_registrar.store.running_tables import taint_heads
 
@@ -12,6 +12,11 @@ _ONLY_ROW = 1
 def current(connection: Connection) -> str:
     """The note, or "" before the first one."""
     return connection.execute(select(taint_heads.c.note)).scalar_one_or_none() or ""
+
+
+def forget(connection: Connection) -> None:
+    """There is none any more: the key that signed it is another one now."""
+    connection.execute(delete(taint_heads))
 
 
 def put(connection: Connection, note: str) -> None:

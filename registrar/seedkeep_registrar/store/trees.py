@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, tuple_
 
 from seedkeep.core.log.tiles import Place
 from seedkeep_registrar.store.log_tables import checkpoints, log_tiles
@@ -73,6 +73,12 @@ def add_checkpoint(connection: Connection, log: int, signed: Signed, at: float) 
             "at": at,
         },
     )
+
+
+def sign_anew(connection: Connection, log: int, signed: Signed, at: float) -> None:
+    """Let this checkpoint, which another key has signed, take the place of all before it."""
+    connection.execute(delete(checkpoints).where(checkpoints.c.log == log))
+    add_checkpoint(connection, log, signed, at)
 
 
 def tile(connection: Connection, log: int, place: Place) -> bytes | None:

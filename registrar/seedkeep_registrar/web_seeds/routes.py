@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -73,10 +73,10 @@ def _keys_of(connection: Connection, account: str) -> frozenset[str]:
     return frozenset(bound.key for bound in account_keys.of_account(connection, int(account)))
 
 
-def _seeds(connection: Connection, home_key: str, record: Record) -> Iterator[_Seed]:
+def _seeds(connection: Connection, own: Set[str], record: Record) -> Iterator[_Seed]:
     named = private_seeds.of_record(connection, record.rid) if any(map(is_private, record.web_seeds)) else {}
     stewards = frozenset(record.stewards)
-    if home_key in stewards:
+    if own & stewards:
         stewards |= _keys_of(connection, record.account)
     for seed in record.web_seeds:
         by = named.get(seed)
@@ -84,10 +84,10 @@ def _seeds(connection: Connection, home_key: str, record: Record) -> Iterator[_S
         yield _Seed(seed, namer, stewards)
 
 
-def _look_up(connection: Connection, home_key: str, content_id: str, wanted: str) -> _Place | None:
+def _look_up(connection: Connection, own: Set[str], content_id: str, wanted: str) -> _Place | None:
     """
     Args:
-        home_key: of this registrar, which signs for accounts.
+        own: this registrar's keys, which have signed for accounts.
         wanted: path below the web seed, ``<name>/<path>`` or ``<name>``.
     """
     servable = records.servable(connection, content_id)
@@ -104,7 +104,7 @@ def _look_up(connection: Connection, home_key: str, content_id: str, wanted: str
         return None
     if on_file := tuple(taint_marks.on_file(connection, first.rid, content_id, path)):
         return _Place(0, (), tainted=(first, on_file, path))
-    seeds = dict.fromkeys(seed for record in servable for seed in _seeds(connection, home_key, record))
+    seeds = dict.fromkeys(seed for record in servable for seed in _seeds(connection, own, record))
     # what is private can be read in no other way than through here
     return _Place(entry.size, tuple(sorted(seeds, key=lambda seed: not is_private(seed.url))))
 
@@ -117,7 +117,7 @@ class WebSeeds:
         self._redirector = redirector
 
         async def look_up(key: tuple[str, str]) -> _Place | None:
-            return await registrar.db.read(_look_up, str(registrar.key.public), *key)
+            return await registrar.db.read(_look_up, registrar.own_keys, *key)
 
         self._places = Recent(look_up, time.monotonic, limit=10_000)
         registrar.changes.on_taints(self._places.clear)

@@ -1,4 +1,4 @@
-"""Taints with effects and expiry; records that a taint concerns without withholding them"""
+"""Taints with effects and expiry; records that they concern without withholding them; key rings"""
 
 from __future__ import annotations
 
@@ -31,10 +31,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("taint", "rid", name=op.f("pk_taint_notes")),
     )
     op.create_index(op.f("ix_taint_notes_rid"), "taint_notes", ["rid"], unique=False)
+    op.create_table(
+        "key_rings",
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_key_rings")),
+    )
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_table("key_rings")
     op.drop_index(op.f("ix_taint_notes_rid"), table_name="taint_notes")
     op.drop_table("taint_notes")
     for name in _COLUMNS:
