@@ -20,7 +20,7 @@ from seedkeep.core.metainfo import carried_web_seeds, magnet_v1, magnet_v2
 from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.problems import TaintedRecord, WithdrawnRecord
-from seedkeep_registrar.store import claims, datasets, events, records, taint_marks, taints
+from seedkeep_registrar.store import claims, datasets, events, peers, records, taint_marks, taints
 from seedkeep_registrar.store.claims import COMPLETE, Copy
 from seedkeep_registrar.store.events import OWN, Stored
 from seedkeep_registrar.store.records import Record, Version
@@ -41,6 +41,7 @@ class Found:
         versions: all of its series, oldest first.
         taints: that withhold it.
         notes: taints that do not, but warn of it or withhold the files at the paths ``withheld``.
+        home_url: see :func:`home_url`, written down with the proofs.
         proofs: that ``first``, and ``last`` if there is one, are in the log, see :func:`proven`; what was
             written in this transaction has none yet.
     """
@@ -58,6 +59,7 @@ class Found:
     taints: tuple[Taint, ...]
     notes: tuple[Taint, ...] = ()
     withheld: tuple[str, ...] = ()
+    home_url: str = ""
     proofs: tuple[str, ...] = ()
 
 
@@ -121,7 +123,24 @@ def proven(connection: Connection, registrar: Registrar, found: Found) -> Found:
     """A record with the proofs that its events are in the log; not in a transaction that writes."""
     there = [found.first, *([found.last] if found.last else [])]
     made = [registrar.proofs.of(connection, one.log, one.index) for one in there]
-    return replace(found, proofs=tuple(made))
+    return replace(found, proofs=tuple(made), home_url=home_url(connection, registrar, found.record))
+
+
+def home_url(connection: Connection, registrar: Registrar, record: Record) -> str:
+    """The URL of the registrar that a record belongs to; "" when it is not known here."""
+    if record.home == registrar.origin:
+        return registrar.public_url
+    return peers.url_of(connection, record.home)
+
+
+def web_seeds_of(connection: Connection, registrar: Registrar, content_id: str) -> tuple[str, ...]:
+    """The base URLs a client can use for this content, those of private storage last."""
+    found = {
+        seed: None
+        for record in records.servable(connection, content_id)
+        for seed in registrar.web_seeds(content_id, record.web_seeds, home_url(connection, registrar, record))
+    }
+    return tuple(sorted(found, key=lambda seed: seed.endswith(f"/ws/{content_id}/")))
 
 
 async def proven_now(registrar: Registrar, found: Found) -> Found:
@@ -129,7 +148,7 @@ async def proven_now(registrar: Registrar, found: Found) -> Found:
     if found.last is None and found.first.log == OWN:
         fresh = registrar.proofs.fresh(found.first.index)
         if fresh is not None:
-            return replace(found, proofs=(fresh,))
+            return replace(found, proofs=(fresh,), home_url=registrar.public_url)
     return await registrar.db.read(proven, registrar, found)
 
 
@@ -272,7 +291,10 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
     gone = newest["body"] if record.withdrawn and newest else {}
     return {
         **short_document(registrar, record),
-        "home": found.event["home"],
+        "home": record.home,
+        "home_url": found.home_url,
+        "mirrored": record.home != registrar.origin,
+        "fork": record.fork or None,
         "steward": record.steward,
         "event": found.event,
         "body": found.body,
@@ -316,7 +338,7 @@ def render(registrar: Registrar, found: Found) -> dict[str, Any]:
         raise withdrawn_record(registrar, found)
     document = said_of(registrar, found)
     base, content_id = registrar.public_url, record.content_id
-    seeds = registrar.web_seeds(content_id, record.web_seeds)
+    seeds = registrar.web_seeds(content_id, record.web_seeds, document["home_url"])
     return {
         **document,
         "torrent": f"{base}/torrents/{content_id}.torrent",

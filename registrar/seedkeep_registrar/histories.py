@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from seedkeep.core import jcs
 from seedkeep.core.events import MAX_BODY_BYTES
-from seedkeep.core.revision import RECORD, REVISION, RecordState, RevisionBody, WithdrawalBody
+from seedkeep.core.revision import (
+    RECORD,
+    REHOME,
+    REVISION,
+    RecordState,
+    RehomeBody,
+    RevisionBody,
+    WithdrawalBody,
+)
 from seedkeep_registrar import documents
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.store import events, records, taints
@@ -72,7 +80,10 @@ def _after(
     if stored.event.type == RECORD:
         return begun
     if stored.event.type == REVISION:
-        return begun.revised(stored.event, RevisionBody.parse(body))
+        after = begun.revised(stored.event, RevisionBody.parse(body))
+        return replace(after, home=stored.event.home)
+    if stored.event.type == REHOME:
+        return before.moved(stored.event, RehomeBody.parse(body)) if before else None
     return before.ended(stored.event, WithdrawalBody.parse(body)) if before else None
 
 

@@ -106,6 +106,18 @@ class MovedOn(Conflict):
         self.members = members or {}
 
 
+class Elsewhere(Conflict):
+    """A record belongs to another registrar, which alone takes changes of it.
+
+    Args:
+        members: ``home`` (its origin) and ``home_url`` (its URL, or "" where that is not known).
+    """
+
+    def __init__(self, what: str, *, hint: str = "", members: dict[str, Any] | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.members = members or {}
+
+
 class ClaimedBySeveral(Conflict):
     """Several records claim one name, and nobody has confirmed whose it is.
 
@@ -145,7 +157,7 @@ def problem(
 def problem_of(error: Error) -> web.Response:
     """The problem document of one of our errors."""
     status, code = _STATUS.get(error.code, (500, error.code))
-    telling = (TaintedRecord, WithdrawnRecord, MovedOn, ClaimedBySeveral, UnknownName)
+    telling = (TaintedRecord, WithdrawnRecord, MovedOn, Elsewhere, ClaimedBySeveral, UnknownName)
     members = error.members if isinstance(error, telling) else None
     answer = problem(status, code, error.what, hint=error.hint, members=members)
     if isinstance(error, TooManyRequests):

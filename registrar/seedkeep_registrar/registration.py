@@ -22,27 +22,22 @@ from seedkeep_registrar import documents, times
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
-from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.documents import Found, taint_documents
-from seedkeep_registrar.indexing import SLICE, Slice, index_all_but_last, index_slice
+from seedkeep_registrar.entering import (
+    Place,
+    Prepared,
+    enter,
+    index_rest,
+    objects_of,
+    standing_on,
+    touch_objects,
+)
+from seedkeep_registrar.indexing import SLICE, index_all_but_last
 from seedkeep_registrar.operations import quota
 from seedkeep_registrar.problems import MovedOn, TaintedRecord, TooLarge
-from seedkeep_registrar.search import index as search_index
 from seedkeep_registrar.search.document import MOST_FILES
 from seedkeep_registrar.settings import MEMBERS
-from seedkeep_registrar.store import (
-    aliases,
-    datasets,
-    events,
-    files,
-    private_seeds,
-    records,
-    taint_marks,
-    taints,
-    uploads,
-)
-from seedkeep_registrar.store.datasets import Dataset
-from seedkeep_registrar.store.records import Record
+from seedkeep_registrar.store import events, records, taints
 from seedkeep_registrar.store.taints import Taint
 from seedkeep_registrar.verification import check_dataset
 
@@ -179,14 +174,26 @@ async def make_record(
     Raises:
         InvalidInput, VerificationFailed, Conflict, TaintedRecord: as :func:`register`.
     """
-    first = await check_objects(registrar, body)
-    rest = await index_all_but_last(registrar, body.dataset, first)
-    paths = [entry.path for entry in first[:MOST_FILES]]
-    found, new = await registrar.db.write(_record, registrar, given, body, paths, rest, also)
+    ready = await prepare(registrar, body, given.body)
+    found, new = await registrar.db.write(_record, registrar, given, ready, also)
     if new:
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
     return found, new
+
+
+async def prepare(registrar: Registrar, body: RecordBody, data: bytes) -> Prepared:
+    """Do all that a record needs and that does not belong into its transaction.
+
+    Args:
+        data: the body as it is stored.
+
+    Raises:
+        InvalidInput, VerificationFailed, Conflict: as :func:`check_objects`.
+    """
+    first = await check_objects(registrar, body)
+    rest = await index_all_but_last(registrar, body.dataset, first)
+    return Prepared(body, data, [entry.path for entry in first[:MOST_FILES]], rest)
 
 
 def known(connection: Connection, rid: str, body: RecordBody) -> Found | None:
@@ -216,7 +223,7 @@ async def check_objects(registrar: Registrar, body: RecordBody) -> list[FileEntr
     """
     dataset, objects = body.dataset, registrar.objects
     total = 0
-    for what, sha256 in _objects(body):
+    for what, sha256 in objects_of(body):
         size = objects.size(sha256)
         if size is None:
             raise Conflict(
@@ -228,22 +235,6 @@ async def check_objects(registrar: Registrar, body: RecordBody) -> list[FileEntr
     return await registrar.workers.run(total, check_dataset, dataset, manifest, layers, pieces, SLICE)
 
 
-def touch_objects(registrar: Registrar, body: RecordBody) -> None:
-    """Keep a dataset's objects from being dropped as orphans; in the transaction that names them.
-
-    Raises:
-        Conflict: one is gone.
-    """
-    for what, sha256 in _objects(body):
-        if not registrar.objects.touch(sha256):
-            raise Conflict(f"the {what} {sha256[:12]}… is gone", hint="Upload it again.")
-
-
-def _objects(body: RecordBody) -> tuple[tuple[str, str], ...]:
-    d = body.dataset
-    return (("manifest", d.manifest), ("piece layers", d.piece_layers), ("v1 pieces", d.pieces_v1))
-
-
 def _refuse(standing: list[Taint]) -> None:
     forbidding = tuple(taint for taint in standing if taint.order.effect.withholds)
     if forbidding:
@@ -253,17 +244,6 @@ def _refuse(standing: list[Taint]) -> None:
             hint=f"It must not be shared. {order.appeal or 'Ask the registrar if you think this is wrong.'}",
             members={"taints": taint_documents(forbidding)},
         )
-
-
-def _index_rest(connection: Connection, body: RecordBody, rest: Slice, now: float) -> int:
-    """Index the last slice, unless that was done for another record; the manifest's id."""
-    dataset = body.dataset
-    manifest_id, indexed = files.begin_manifest(connection, dataset.manifest, dataset.content_id, now)
-    if indexed == rest.first:
-        indexed = index_slice(connection, manifest_id, rest)
-    if indexed != dataset.files:
-        raise Unavailable("this dataset is being registered by somebody else now", hint="Try again.")
-    return manifest_id
 
 
 def _series(connection: Connection, registrar: Registrar, event: Event, body: RecordBody) -> str:
@@ -305,14 +285,12 @@ def _record(
     connection: Connection,
     registrar: Registrar,
     given: SignedEvent,
-    body: RecordBody,
-    paths: list[str],
-    rest: Slice,
+    ready: Prepared,
     also: Callable[[Connection], None],
 ) -> tuple[Found, bool]:
-    """The transaction that makes the record; ``paths`` are those to be searched."""
+    """The transaction that makes the record."""
     head = events.lock(connection)
-    event, dataset, now = given.event, body.dataset, registrar.clock()
+    event, body, now = given.event, ready.body, registrar.clock()
     rid = event.record_id
     ark = mint_ark(registrar.settings.naan, rid)
     same = {record.rid: record for record in records.by_rid_or_ark(connection, rid, ark)}
@@ -322,71 +300,13 @@ def _record(
     if same:
         raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     touch_objects(registrar, body)
-    manifest_id = _index_rest(connection, body, rest, now)
-    standing = taints.standing_on_new_record(connection, rid, dataset.content_id, manifest_id)
+    manifest_id = index_rest(connection, ready, now)
+    standing = standing_on(connection, rid, ready, manifest_id)
     _refuse(standing)
     account = body.editor.account if body.editor else ""
-    quota.check(connection, registrar.settings, event.by, account, dataset.bytes)
-    series = _series(connection, registrar, event, body)
+    quota.check(connection, registrar.settings, event.by, account, body.dataset.bytes)
+    place = Place(ark, _series(connection, registrar, event, body), account, offered=True)
     stored = events.append(connection, head, event, given.body, now=now)
-    wanted = max(body.copies, registrar.settings.min_copies)
-    new_content = datasets.put(
-        connection,
-        Dataset(
-            content_id=dataset.content_id,
-            short_id=dataset.content_id[:40],
-            name=dataset.name,
-            files=dataset.files,
-            bytes=dataset.bytes,
-            publisher=event.by,
-            subjects=body.metadata.keywords,
-            wanted=wanted,
-            created=now,
-            servable=True,
-            complete=0,
-            held=0,
-            missing=wanted,
-        ),
-    )
-    record = Record(
-        rid=rid,
-        position=stored.position,
-        ark=ark,
-        content_id=dataset.content_id,
-        infohash_v1=dataset.infohash_v1,
-        manifest_id=manifest_id,
-        steward=event.by,
-        name=dataset.name,
-        title=body.metadata.title,
-        files=dataset.files,
-        bytes=dataset.bytes,
-        license=body.license,
-        copies=body.copies,
-        created=event.created,
-        web_seeds=body.web_seeds,
-        body_sha256=event.body_sha256,
-        manifest=dataset.manifest,
-        piece_layers=dataset.piece_layers,
-        pieces_v1=dataset.pieces_v1,
-        seq=0,
-        head=rid,
-        state_sha256=event.body_sha256,
-        updated=event.created,
-        stewards=body.stewards or (event.by,),
-        subjects=body.metadata.keywords,
-        supersedes=body.supersedes,
-        series=series,
-        account=account,
-        withdrawn="",
-    )
-    records.add(connection, record)
-    taint_marks.note_new(connection, rid, standing)
-    if any(map(private_seeds.is_private, body.web_seeds)):
-        private_seeds.put(connection, rid, body.web_seeds, private_seeds.Namer(event.by, account))
-    uploads.named(connection, (dataset.manifest, dataset.piece_layers, dataset.pieces_v1))
-    aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
-    search_index.add(connection, record, body.metadata, paths)
+    found = enter(connection, registrar, stored, ready, place, manifest_id, standing)
     also(connection)
-    if new_content and not body.supersedes and not standing:
-        return documents.of_new(record, stored, given.body, wanted=wanted), True
-    return documents.read(connection, record), True
+    return found, True

@@ -1,30 +1,40 @@
-"""Records after they were made: revised and withdrawn by signed events, each taken in one transaction.
+"""Records after they were made: revised, withdrawn and moved by signed events, each taken in one transaction.
 
 Two ways lead here: an event that a steward has signed (:func:`accept`), and a wish of somebody who may have
 it signed by this registrar's own key, which then names them as editor (:func:`revise`, :func:`withdraw`).
+Both are for records whose home is here, or comes here; :func:`write_down` is for those of others as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from seedkeep.core.audit import Outcome
-from seedkeep.core.errors import InvalidInput, NotFound, Refused
+from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
 from seedkeep.core.events import MAX_BODY_BYTES, Event, sign_event
 from seedkeep.core.record import Editor
-from seedkeep.core.revision import REVISION, WITHDRAWAL, RecordState, RevisionBody, WithdrawalBody
+from seedkeep.core.revision import (
+    REHOME,
+    REVISION,
+    WITHDRAWAL,
+    RecordState,
+    RevisionBody,
+    WithdrawalBody,
+)
 from seedkeep_registrar import documents, times
 from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.documents import Found
-from seedkeep_registrar.problems import MovedOn, NotAsExpected, TooLarge
-from seedkeep_registrar.registration import SignedEvent, check_created, read_event
+from seedkeep_registrar.operations import quota
+from seedkeep_registrar.problems import Elsewhere, MovedOn, NotAsExpected, TooLarge
+from seedkeep_registrar.registration import SignedEvent, check_created, check_member, read_event
 from seedkeep_registrar.search import index
+from seedkeep_registrar.settings import CURATED
 from seedkeep_registrar.store import (
     account_keys,
     aliases,
@@ -32,6 +42,7 @@ from seedkeep_registrar.store import (
     claims,
     datasets,
     events,
+    peers,
     private_seeds,
     records,
     taints,
@@ -39,7 +50,7 @@ from seedkeep_registrar.store import (
 from seedkeep_registrar.store.records import Record
 
 #: the events taken here
-TYPES = (REVISION, WITHDRAWAL)
+TYPES = (REVISION, WITHDRAWAL, REHOME)
 
 
 def is_meant(message: Mapping[str, Any]) -> bool:
@@ -48,12 +59,13 @@ def is_meant(message: Mapping[str, Any]) -> bool:
     return isinstance(event, dict) and event.get("type") in TYPES
 
 
-async def accept(registrar: Registrar, message: Mapping[str, Any], key: str) -> tuple[Found, bool]:
-    """Take a revision or withdrawal that a steward has signed.
+async def accept(
+    registrar: Registrar, principal: Principal, message: Mapping[str, Any]
+) -> tuple[Found, bool]:
+    """Take a revision, a withdrawal, or a record of another registrar, as a steward has signed it.
 
     Args:
         message: ``{"event", "body"}``.
-        key: that signed the request.
 
     Returns:
         The record as it is now, and whether the event is new.
@@ -63,11 +75,19 @@ async def accept(registrar: Registrar, message: Mapping[str, Any], key: str) -> 
         InvalidInput, VerificationFailed: event or body is malformed, or does not hold.
         Refused: the signer is no steward, or not the request's, or the event's time is off.
         MovedOn: it does not follow the record's present head.
+        Elsewhere: the record belongs to another registrar, and is not given to this one.
+        Conflict: two events contradict each other, so that nothing follows.
         TaintedRecord: a taint stands on the record.
     """
     given = read_event(registrar, message, TYPES)
-    if given.event.by != key:
+    if given.event.by != principal.key:
         raise Refused("the event was signed by another key than the request")
+    if given.event.type == REHOME:
+        check_member(registrar, principal)
+        if registrar.settings.registration == CURATED and principal.role < Role.MEMBER:
+            raise Refused(
+                "this registrar takes over records from its members only", hint="Ask one of its curators."
+            )
     found, new = await registrar.db.write(_accept, registrar, given)
     if new:
         _tell(registrar, found.record)
@@ -125,7 +145,7 @@ def may_edit(connection: Connection, registrar: Registrar, principal: Principal,
         return False
     keys = {bound.key for bound in account_keys.of_account(connection, principal.account.id)}
     # what the registrar recorded for an account is that account's until it has other stewards
-    own = str(principal.account.id) == record.account and not registrar.own_keys.isdisjoint(record.stewards)
+    own = str(principal.account.id) == record.account and str(registrar.key.public) in record.stewards
     return own or bool(keys & set(record.stewards))
 
 
@@ -145,7 +165,30 @@ def state_of(connection: Connection, record: Record) -> RecordState:
     state = RecordState.begin(first.event, body)
     if record.state_sha256 != record.body_sha256:
         state = state.revised(head.event, RevisionBody.parse(now))
+    state = replace(state, head=head.event, home=record.home)
     return state.ended(head.event, WithdrawalBody.parse(last)) if record.withdrawn else state
+
+
+def check_changeable(connection: Connection, registrar: Registrar, record: Record) -> None:
+    """
+    Raises:
+        Elsewhere: the record belongs to another registrar.
+        Conflict: two events contradict each other.
+    """
+    if record.fork:
+        raise Conflict(
+            f"two registrars have taken different changes of ark:/{record.ark}: nothing follows them",
+            hint="It can be found and fetched as before. Share it anew to say something else of it.",
+        )
+    if record.home != registrar.origin:
+        home = peers.by_origin(connection, record.home)
+        url = home.url if home else ""
+        raise Elsewhere(
+            f"ark:/{record.ark} belongs to {record.home}; it is only mirrored here",
+            hint=f"Change it there{f' ({url})' if url else ''}; or, when that registrar is gone, a steward"
+            f" makes this one its home: `seedkeep rehome ark:/{record.ark} --to {registrar.public_url}`.",
+            members={"home": record.home, "home_url": url},
+        )
 
 
 async def _for_somebody(
@@ -164,6 +207,7 @@ async def _for_somebody(
                 f"only a steward of ark:/{record.ark} or a curator may change what is said of it",
                 hint="Ask its steward.",
             )
+        check_changeable(connection, registrar, record)
         state = state_of(connection, record)
         if expected_head not in ("", state.head.hash()):
             raise _moved_on(state, NotAsExpected)
@@ -216,22 +260,27 @@ def _accept(connection: Connection, registrar: Registrar, given: SignedEvent) ->
     check_created(registrar, event)
     if standing := tuple(taints.standing_on_record(connection, record.rid)):
         raise documents.tainted_record(record, standing)
+    if event.type == REHOME and record.home != registrar.origin and not record.fork:
+        quota.check(connection, registrar.settings, event.by, "", record.bytes)
+    else:
+        check_changeable(connection, registrar, record)
     state = state_of(connection, record)
     if (event.seq, event.prev) != (state.head.seq + 1, state.head.hash()) and not state.withdrawn:
         raise _moved_on(state)
     after = state.apply(event, given.body, home_key=str(registrar.key.public))
     events.append(connection, log, event, given.body, now=registrar.clock())
-    _write_down(connection, registrar, event, after)
-    changed = records.by_rid(connection, record.rid)
-    assert changed is not None
-    return documents.read(connection, changed), True
+    return write_down(connection, registrar, event, after), True
 
 
-def _write_down(connection: Connection, registrar: Registrar, event: Event, after: RecordState) -> None:
-    """Bring all tables to the state after an event."""
+def write_down(connection: Connection, registrar: Registrar, event: Event, after: RecordState) -> Found:
+    """Bring all tables to the state after an event that counts since this transaction."""
     content_id = after.dataset.content_id
     newest: dict[str, Any] = {"seq": event.seq, "head": event.hash(), "updated": event.created}
-    if after.withdrawn:
+    if event.type == REHOME:
+        # accounts are those of the home it had
+        records.change(connection, after.rid, **newest, home=after.home, account="")
+        private_seeds.forget_editors(connection, after.rid)
+    elif after.withdrawn:
         records.change(connection, after.rid, **newest, withdrawn=event.created)
     else:
         records.change(
@@ -245,7 +294,8 @@ def _write_down(connection: Connection, registrar: Registrar, event: Event, afte
             stewards=after.stewards,
             subjects=after.metadata.keywords,
         )
-        namer = private_seeds.Namer(event.by, after.editor.account if after.editor else "")
+        here = after.editor is not None and after.home == registrar.origin
+        namer = private_seeds.Namer(event.by, after.editor.account if after.editor and here else "")
         private_seeds.put(connection, after.rid, after.web_seeds, namer)
         aliases.put(connection, after.rid, aliases.DOI, after.metadata.dois)
     index.refresh(connection, after.rid)
@@ -254,6 +304,9 @@ def _write_down(connection: Connection, registrar: Registrar, event: Event, afte
         # nobody is to hold it any more
         audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "withdrawn")
         claims.remove_all(connection, content_id)
+    changed = records.by_rid(connection, after.rid)
+    assert changed is not None
+    return documents.read(connection, changed)
 
 
 def _tell(registrar: Registrar, record: Record) -> None:

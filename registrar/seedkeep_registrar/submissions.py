@@ -21,7 +21,7 @@ from seedkeep.core.identifiers import mint_ark
 from seedkeep.core.record import Editor, RecordBody
 from seedkeep.core.revision import RECORD, check_editor
 from seedkeep.core.units import print_size
-from seedkeep_registrar import registration, times
+from seedkeep_registrar import entering, registration, times
 from seedkeep_registrar.accounts.editors import editor_of
 from seedkeep_registrar.accounts.principal import Principal, Role
 from seedkeep_registrar.api.fields import Fields
@@ -163,7 +163,7 @@ def _queue(
             f"{MAX_WAITING} datasets of yours wait for a curator already",
             hint="Share more when some of them are decided.",
         )
-    registration.touch_objects(registrar, body)
+    entering.touch_objects(registrar, body)
     submissions.add(connection, submission)
     _tell_curators(connection, registrar, submission)
     return submission

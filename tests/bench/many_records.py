@@ -254,7 +254,7 @@ class _Descriptions:
             name=dataset["name"], title=about.title, files=files, bytes=size, license=license_, copies=3,
             created=f"{year}-07-01T00:00:00Z", web_seeds=(), body_sha256="", manifest="", piece_layers="",
             pieces_v1="", seq=0, head="", state_sha256="", updated="", stewards=(), subjects=about.keywords,
-            supersedes="", series="", account="", withdrawn="",
+            supersedes="", series="", account="", withdrawn="", home="", fork="",
         )  # fmt: skip
         paths = [
             f"{self._pools.some(1)[0]}/{'_'.join(self._pools.some(2))}_{n}.fastq.gz" for n in range(files)
@@ -330,7 +330,7 @@ class _Batch:
         held, wanted = one.complete, 3
         dataset = {
             **record, "short_id": content_id[:40], "publisher": steward, "wanted": wanted,
-            "created": float(now), "servable": True, "complete": held, "held": held,
+            "created": float(now), "servable": True, "offered": True, "complete": held, "held": held,
             "missing": max(0, wanted - held),
         }  # fmt: skip
         self._put("datasets", dataset)

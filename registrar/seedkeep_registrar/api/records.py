@@ -61,9 +61,9 @@ class RecordPage(TypedDict):
     repeatable=True,
 )
 async def post_event(request: web.Request) -> web.Response:
-    """Take a record, revision or withdrawal: 201 with the record document, 200 when the event is there
-    already. When the record is withdrawn, the document says nothing of torrents and copies. 409 tells the
-    record's present head.
+    """Take a record, revision, withdrawal or rehome: 201 with the record document, 200 when the event is
+    there already. When the record is withdrawn, the document says nothing of torrents and copies. 409 tells
+    the record's present head.
 
     202 with a submission where a curator has to agree; the same event again tells how it stands.
     """
@@ -71,7 +71,7 @@ async def post_event(request: web.Request) -> web.Response:
     principal = await require(request, Role.VISITOR, "register")
     message = await json_of(request)
     if revising.is_meant(message):
-        found, new = await revising.accept(registrar, message, principal.key)
+        found, new = await revising.accept(registrar, principal, message)
         found = await documents.proven_now(registrar, found)
         return web.json_response(documents.statement(registrar, found), status=201 if new else 200)
     taken = await submissions.register(registrar, principal, message)

@@ -50,7 +50,7 @@ class RevisionDocument(TypedDict):
     """One event of a record, with what it changed."""
 
     seq: Number
-    type: Literal["record", "revision", "withdrawal"]
+    type: Literal["record", "revision", "withdrawal", "rehome"]
     hash: Hex64
     by: Key
     editor: Editor | None

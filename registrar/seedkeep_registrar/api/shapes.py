@@ -22,7 +22,7 @@ class Event(TypedDict):
     """A signed, append-only fact; see docs/protocol.md."""
 
     v: Literal[1]
-    type: Annotated[str, Meta(description="record, revision, withdrawal, taint or lift")]
+    type: Annotated[str, Meta(description="record, revision, withdrawal, rehome, taint or lift")]
     rid: EmptyOrHex64
     seq: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     prev: EmptyOrHex64
@@ -150,7 +150,15 @@ class Withdrawal(TypedDict):
 class Statement(ShortRecord):
     """What is said of a record; of a withdrawn one this is all there is."""
 
-    home: str
+    home: Annotated[
+        str, Meta(description="Origin of the registrar it belongs to, which takes changes of it.")
+    ]
+    home_url: Annotated[str, Meta(description="Where that is; empty when it is not known here.")]
+    mirrored: Annotated[bool, Meta(description="It belongs to another registrar than the one that answers.")]
+    fork: Annotated[
+        Hex64 | None,
+        Meta(description="An event that contradicts one of its own: then it takes no more changes."),
+    ]
     steward: Key
     event: Event
     body: RecordBody

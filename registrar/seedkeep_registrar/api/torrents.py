@@ -12,7 +12,6 @@ from seedkeep_registrar import documents
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.interface.operation import Content, operation
-from seedkeep_registrar.store import records
 from seedkeep_registrar.verification import build_torrent
 from seedkeep_registrar.workers import LARGE_BYTES
 
@@ -39,11 +38,8 @@ async def torrent_v1(request: web.Request) -> web.Response:
 async def _torrent(request: web.Request, version: int) -> web.Response:
     registrar, content_id = request.app[REGISTRAR], request.match_info["content_id"]
     record = await documents.untainted(registrar, Kind.CONTENT_ID, content_id)
-    every = await registrar.db.read(records.servable, content_id)
-    recorded = tuple(dict.fromkeys(seed for one in every for seed in one.web_seeds))
-    seeds = carried_web_seeds(
-        version, record.files, registrar.web_seeds(content_id, recorded)[:MAX_WEB_SEEDS]
-    )
+    every = await registrar.db.read(documents.web_seeds_of, registrar, content_id)
+    seeds = carried_web_seeds(version, record.files, every[:MAX_WEB_SEEDS])
     manifest = registrar.objects.path(record.manifest)
     hashes = registrar.objects.path(record.piece_layers if version == 2 else record.pieces_v1)
     size = sum(registrar.objects.size(s) or 0 for s in (record.manifest, hashes.name))

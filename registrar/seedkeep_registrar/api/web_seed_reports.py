@@ -9,7 +9,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import NotFound
-from seedkeep_registrar import auth, times
+from seedkeep_registrar import auth, documents, times
 from seedkeep_registrar.api.fields import Fields, path_hex64
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.interface.fields import Hex64, Key, Moment
@@ -98,6 +98,6 @@ def _keep(
     if not every:
         raise NotFound(f"this registrar has no dataset {content_id[:12]}…")
     recorded = tuple(seed for record in every for seed in record.web_seeds)
-    if web_seed not in (*recorded, *registrar.web_seeds(content_id, recorded)):
+    if web_seed not in (*recorded, *documents.web_seeds_of(connection, registrar, content_id)):
         raise NotFound(f"this is not a web seed of dataset {content_id[:12]}…")
     web_seed_reports.put(connection, content_id, web_seed, reporter, reason, registrar.clock())

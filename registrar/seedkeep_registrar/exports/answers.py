@@ -57,7 +57,7 @@ async def described(registrar: Registrar, document: Mapping[str, Any]) -> Descri
     name = settings.institution or settings.name or registrar.origin
     return describe(
         document,
-        publisher=name,
+        publisher=document["home"] if document["mirrored"] else name,
         catalog_url=registrar.public_url,
         catalog_name=settings.name or name,
         files=entries,

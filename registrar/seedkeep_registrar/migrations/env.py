@@ -10,8 +10,8 @@ from seedkeep_registrar.store import (
     collections_tables,  # noqa: F401
     curation_tables,  # noqa: F401
     federation_tables,  # noqa: F401
+    homes_tables,  # noqa: F401
     idempotency_tables,  # noqa: F401
-    key_ring_tables,  # noqa: F401
     log_tables,  # noqa: F401
     operation_tables,  # noqa: F401
     pages_tables,  # noqa: F401

@@ -168,6 +168,7 @@ async def _editable(request: web.Request, principal: Principal) -> tuple[Record,
                 "only a steward of this record or a curator may change what is said of it",
                 hint="Ask its steward; or bind the key that signed it to your account with `seedkeep login`.",
             )
+        revising.check_changeable(connection, registrar, record)
         return record, revising.state_of(connection, record)
 
     record, state = await registrar.db.read(read)

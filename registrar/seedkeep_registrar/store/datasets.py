@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, text, tuple_, update
 
 from seedkeep.core.placement import footprint
-from seedkeep_registrar.store import totals
+from seedkeep_registrar.store import homes, totals
 from seedkeep_registrar.store.collections_tables import collection_entries
 from seedkeep_registrar.store.records import live
 from seedkeep_registrar.store.tables import LACKING, datasets, records
@@ -33,6 +33,7 @@ class Dataset:
         created: Unix seconds.
         servable: a record of it is neither withdrawn nor tainted, and its content and files are not either.
             Only then may it be announced, offered, redirected to, or given out as a torrent.
+        offered: to nodes, as the home of a live record of it is this registrar, or one that is silent.
         complete: failure domains with a complete, attested copy.
         held: failure domains with a claim of any kind.
         missing: domains still to be found (wanted − held, at least 0).
@@ -48,6 +49,7 @@ class Dataset:
     wanted: int
     created: float
     servable: bool
+    offered: bool
     complete: int
     held: int
     missing: int
@@ -149,7 +151,8 @@ def put(connection: Connection, dataset: Dataset) -> bool:
     assert known is not None
     subjects = list(dict.fromkeys((*known.subjects, *dataset.subjects)))
     wanted = max(known.wanted, dataset.wanted)
-    said = {"wanted": wanted, "subjects": subjects, "servable": True}
+    offered = known.offered or dataset.offered
+    said = {"wanted": wanted, "subjects": subjects, "servable": True, "offered": offered}
     _change(connection, known, {**said, "missing": max(0, wanted - known.held)})
     return False
 
@@ -219,7 +222,7 @@ def needy_on(connection: Connection, collection: int, *, limit: int) -> list[Dat
     )
     rows = connection.execute(
         select(datasets)
-        .where(datasets.c.servable.is_(True), datasets.c.missing > 0, datasets.c.content_id.in_(on_it))
+        .where(text(LACKING), datasets.c.content_id.in_(on_it))
         .order_by(datasets.c.complete, datasets.c.held, datasets.c.bytes.desc(), datasets.c.created)
         .limit(limit)
     )
@@ -227,14 +230,15 @@ def needy_on(connection: Connection, collection: int, *, limit: int) -> list[Dat
 
 
 def update_servable(connection: Connection, content_ids: Iterable[str]) -> None:
-    """Work out anew whether these may be served: some record of each must be live."""
+    """Work out anew whether these may be served, and are offered: some record of each must be live."""
     for content_id in content_ids:
         left = connection.execute(
             live(select(records.c.rid).where(records.c.content_id == content_id)).limit(1)
         ).first()
         known = by_content_id(connection, content_id)
         if known is not None:
-            _change(connection, known, {"servable": left is not None})
+            offered = homes.is_offered(connection, content_id)
+            _change(connection, known, {"servable": left is not None, "offered": offered})
 
 
 def follow(connection: Connection, content_id: str, *, least: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from seedkeep_registrar.store.private_seeds_tables import private_seeds
 
@@ -41,6 +41,12 @@ def put(connection: Connection, rid: str, web_seeds: Sequence[str], namer: Namer
     if new := private - before:
         by = {"rid": rid, "signer": namer.signer, "editor": namer.editor}
         connection.execute(insert(private_seeds), [{**by, "web_seed": seed} for seed in sorted(new)])
+
+
+def forget_editors(connection: Connection, rid: str) -> None:
+    """The registrar that has signed for them is this record's home no more: only keys count from now on."""
+    held = update(private_seeds).where(private_seeds.c.rid == rid)
+    connection.execute(held.values(editor=""))
 
 
 def of_record(connection: Connection, rid: str) -> dict[str, Namer]:

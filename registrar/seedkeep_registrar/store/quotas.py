@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
 from seedkeep_registrar.store.operation_tables import quotas
-from seedkeep_registrar.store.tables import records
+from seedkeep_registrar.store.tables import log, records
 
+_HERE = records.c.home == select(log.c.origin).scalar_subquery()
 _GRANTED = select(quotas.c.datasets, quotas.c.bytes).where(quotas.c.publisher == bindparam("publisher"))
 
 
@@ -22,12 +23,13 @@ class Quota:
 
 
 def used(connection: Connection, keys: Sequence[str], account: str) -> Quota:
-    """What the records add up to that these keys signed, or that were recorded for this account, if any."""
+    """What the records of this registrar add up to that these keys signed, or that were recorded for this
+    account, if any."""
     theirs: ColumnElement[bool] = records.c.steward.in_(keys)
     if account:
         theirs = or_(theirs, records.c.account == account)
     row = connection.execute(
-        select(func.count(), func.coalesce(func.sum(records.c.bytes), 0)).where(theirs)
+        select(func.count(), func.coalesce(func.sum(records.c.bytes), 0)).where(theirs, _HERE)
     ).one()
     return Quota(int(row[0]), int(row[1]))
 

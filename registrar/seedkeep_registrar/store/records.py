@@ -25,6 +25,8 @@ class Record:
         series: rid of the first of its versions; its own when there is no earlier one.
         account: id of the account it was recorded for by the registrar itself, or "".
         withdrawn: when, as printed; "" while it is not.
+        home: origin of the registrar it belongs to.
+        fork: hash of an event that contradicts one of its own, so that nothing follows; "" without one.
     """
 
     rid: str
@@ -56,6 +58,8 @@ class Record:
     series: str
     account: str
     withdrawn: str
+    home: str
+    fork: str
 
 
 @dataclass(frozen=True, slots=True)

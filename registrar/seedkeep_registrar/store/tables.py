@@ -48,6 +48,7 @@ log = Table(
 
 _APPLIED = text("state = 'applied'")
 _WAITING = text("state = 'waiting'")
+_NOT_APPLIED = text("state <> 'applied'")
 
 #: every event, in the order in which they came here. ``log`` is 0 for this registrar's own log, else the id
 #: of a peer; ``log_index`` its index there. ``state`` applied, waiting, refused or fork; own ones are applied
@@ -69,6 +70,7 @@ events = Table(
     Index("ix_events_rid_seq", "rid", "seq", unique=True, sqlite_where=_APPLIED, postgresql_where=_APPLIED),
     Index(None, "log", "log_index", unique=True),
     Index("ix_events_waiting", "log", "log_index", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    Index("ix_events_not_applied", "rid", "seq", sqlite_where=_NOT_APPLIED, postgresql_where=_NOT_APPLIED),
 )
 
 #: what events name by digest; apart from them, so that one can be dropped and the log stays whole
@@ -108,9 +110,10 @@ files = Table(
 )
 
 #: datasets that nodes are to take: an index of some rows is used only for a condition in the same words
-LACKING = "servable AND missing > 0"
+LACKING = "servable AND offered AND missing > 0"
 
-#: one row per content id, whoever recorded it, with what placement needs to know
+#: one row per content id, whoever recorded it, with what placement needs to know; ``offered``: to nodes, as
+#: the home of a record of it is this registrar, or is silent
 datasets = Table(
     "datasets",
     metadata,
@@ -124,6 +127,7 @@ datasets = Table(
     Column("wanted", Integer, nullable=False),
     Column("created", Float, nullable=False),
     Column("servable", Boolean, nullable=False),
+    Column("offered", Boolean, nullable=False),
     Column("complete", Integer, nullable=False, index=True),
     Column("held", Integer, nullable=False),
     Column("missing", Integer, nullable=False),
@@ -132,7 +136,9 @@ datasets = Table(
 
 #: a registrar's statement about one content id; the present state of an event chain. ``body_sha256`` names
 #: the body of its first event, ``state_sha256`` that of the newest one that gives a state; ``series`` is the
-#: rid of the first of its versions, ``account`` that of whom it was recorded for by the registrar itself
+#: rid of the first of its versions, ``account`` that of whom it was recorded for by this registrar itself;
+#: ``home`` the origin of the registrar it belongs to, ``fork`` the hash of an event that contradicts one of
+#: its own, "" while there is none: nothing follows then
 records = Table(
     "records",
     metadata,
@@ -165,6 +171,8 @@ records = Table(
     Column("series", HEX64, nullable=False),
     Column("account", String(64), nullable=False),
     Column("withdrawn", String(20), nullable=False),
+    Column("home", Text, nullable=False, index=True),
+    Column("fork", String(64), nullable=False),
     Index(None, "series", "position"),
 )
 

@@ -67,10 +67,26 @@ def unmark(connection: Connection, taint: Taint) -> list[str]:
     return _follow(connection, found)
 
 
-def note_new(connection: Connection, rid: str, warnings: Sequence[Taint]) -> None:
-    """A record was made of which these taints warn."""
-    if warnings:
-        connection.execute(insert(taint_notes), [{"taint": t.id, "rid": rid} for t in warnings])
+def mark_new(connection: Connection, rid: str, content_id: str, standing: Sequence[Taint]) -> bool:
+    """A record was made that these taints concern.
+
+    Returns:
+        Whether they withhold it.
+    """
+    if not standing:
+        return False
+    for taint in standing:
+        order = taint.order
+        whole = order.effect.withholds and order.subject.kind is not SubjectKind.ROOT
+        table = tainted_records if whole else taint_notes
+        connection.execute(insert(table).values(taint=taint.id, rid=rid))
+    if any(t.order.subject.kind is SubjectKind.ROOT and t.order.effect.withholds for t in standing):
+        _settle(connection, [rid])
+    hidden = connection.execute(select(tainted_records.c.rid).where(tainted_records.c.rid == rid).limit(1))
+    withheld = hidden.first() is not None
+    if withheld:
+        datasets.update_servable(connection, [content_id])
+    return withheld
 
 
 def _follow(connection: Connection, found: list[tuple[str, str]]) -> list[str]:

@@ -1,0 +1,51 @@
+"""The homes of records: which of them are silent, and so whose datasets this registrar offers to nodes."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, exists, insert, or_, select
+
+from seedkeep_registrar.store.homes_tables import silent_homes
+from seedkeep_registrar.store.records import live
+from seedkeep_registrar.store.tables import log, records
+
+_HERE_OR_SILENT = or_(
+    records.c.home == select(log.c.origin).scalar_subquery(),
+    exists().where(silent_homes.c.origin == records.c.home),
+)
+
+
+def is_offered(connection: Connection, content_id: str) -> bool:
+    """Whether a live record of this content has its home here, or at a registrar that is silent."""
+    query = live(select(records.c.rid).where(records.c.content_id == content_id, _HERE_OR_SILENT))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def silent(connection: Connection) -> dict[str, float]:
+    """The registrars that are silent, and since when (Unix seconds)."""
+    return {row.origin: row.since for row in connection.execute(select(silent_homes))}
+
+
+def begin_silence(connection: Connection, origin: str, since: float) -> None:
+    """Nothing has been heard of a registrar for too long."""
+    connection.execute(insert(silent_homes).values(origin=origin, since=since))
+
+
+def end_silence(connection: Connection, origin: str) -> None:
+    """It answers again."""
+    connection.execute(delete(silent_homes).where(silent_homes.c.origin == origin))
+
+
+def contents_of(connection: Connection, origin: str, after: str, limit: int) -> list[str]:
+    """Content ids of the records of one home, some at a time, in order.
+
+    Args:
+        after: the last one of the page before, "" at first.
+    """
+    query = (
+        select(records.c.content_id)
+        .where(records.c.home == origin, records.c.content_id > after)
+        .distinct()
+        .order_by(records.c.content_id)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
