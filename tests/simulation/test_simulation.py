@@ -53,12 +53,12 @@ def _accept_any(self: TrustedLog, offer: Offer, path: Sequence[bytes]) -> None:
 
 
 def _take_unseen(self: Any, bundle: Tile, data: bytes) -> Iterator[Store]:
-    leaves = parse_bundle(data, bundle.width)[self._stored :]
-    tiles = grow(self._stored, self._own, [leaf_hash(leaf) for leaf in leaves])
+    leaves = parse_bundle(data, bundle.width)[self.stored :]
+    tiles = grow(self.stored, self._own, [leaf_hash(leaf) for leaf in leaves])
     entries = tuple(sync.Entry(leaf, "", None) for leaf in leaves)  # type: ignore[arg-type]
     places = self._own | tiles
-    start, self._stored = self._stored, self._stored + len(leaves)
-    self._own = {place: places[place] for place in edge_of(self._stored)}
+    start, self.stored = self.stored, self.stored + len(leaves)
+    self._own = {place: places[place] for place in edge_of(self.stored)}
     yield Store(start, entries, tiles)
 
 

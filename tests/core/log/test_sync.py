@@ -218,6 +218,21 @@ def test_fast_forward_a_stolen_key_cannot_carry_the_reader_off() -> None:
     assert mirror.leaves == LOG.leaves
 
 
+def test_a_log_of_any_size_is_followed_from_the_start_and_after_an_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sync, "MAX_GROWTH", 300)
+    mirror = Mirror(LOG)
+    mirror.follow(LOG.note(1000), LOG.get, stop_after=3)
+    assert len(mirror.leaves) < mirror.trusted().checkpoint.size == 1000
+    # first what is trusted already, then what is offered now
+    mirror.follow(LOG.note(1200), LOG.get)
+    assert mirror.leaves == LOG.leaves[:1200]
+    monkeypatch.setattr(sync, "MAX_GROWTH", 299)
+    with pytest.raises(VerificationFailed, match="claims 1500"):
+        mirror.follow(LOG.note(), LOG.get)
+
+
 @pytest.mark.parametrize(
     ("bad", "kind"),
     [

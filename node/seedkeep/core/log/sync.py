@@ -41,8 +41,8 @@ from seedkeep.core.log.trusted_log import Relation, TrustedLog
 
 #: bundles asked for at once
 BATCH = 8
-#: a log that claims to have grown by more than this since it was last stored is not believed: whoever steals
-#: its key cannot carry its readers off to a size that the log never comes back from
+#: a known log that claims more new entries than this is not believed: whoever steals its key cannot carry its
+#: readers off to a size that the log never comes back from
 MAX_GROWTH = 2**24
 
 
@@ -108,12 +108,15 @@ def follow(trusted: TrustedLog, note: str | bytes, stored: int, edge: Mapping[Pl
         Misbehaviour: the log has been caught.
     """
     offer = trusted.offer(note)
-    edges: dict[Tile, bytes] = {}
+    copy = _Copy(trusted, stored, edge)
     if offer.relation is Relation.NEWER:
         size = offer.checkpoint.size
-        if size > stored + MAX_GROWTH:
+        known = trusted.checkpoint.size
+        if known and size > copy.stored + MAX_GROWTH:
+            yield from copy.run({})
+        if known and size > copy.stored + MAX_GROWTH:
             raise VerificationFailed(
-                f"{offer.checkpoint.origin} claims {size} entries, {size - stored} more than are kept here"
+                f"{offer.checkpoint.origin} claims {size} entries, {size - known} more than before"
             )
         edges = yield from _fetch(tiles_of_root(size))
         tiles = edges | (yield from _fetch([t for t in offer.tiles if t not in edges]))
@@ -121,8 +124,9 @@ def follow(trusted: TrustedLog, note: str | bytes, stored: int, edge: Mapping[Pl
         before = trusted.note
         trusted.accept(offer, tiles)
         yield Trust(before, trusted.note)
-    if stored < trusted.checkpoint.size:
-        yield from _Copy(trusted, edges, stored, edge).run()
+        yield from copy.run(edges)
+    else:
+        yield from copy.run({})
     if offer.relation is Relation.OLDER:
         trusted.judge(offer, (yield from _recall(offer.tiles)))
     return offer.relation
@@ -155,24 +159,27 @@ def _recall(tiles: Sequence[Tile]) -> Generator[Step, Sequence[bytes] | None, di
 class _Copy:
     """Copies the entries of a trusted checkpoint, each bundle verified by tiles that lead to its root."""
 
-    def __init__(
-        self, trusted: TrustedLog, edges: Mapping[Tile, bytes], stored: int, own: Mapping[Place, bytes]
-    ) -> None:
+    def __init__(self, trusted: TrustedLog, stored: int, own: Mapping[Place, bytes]) -> None:
         self._trusted = trusted
         self._checkpoint = trusted.checkpoint
-        self._stored = stored
+        self.stored = stored
         self._own = {place: own[place] for place in edge_of(stored)}
-        self._edges = dict(edges)
+        self._edges: Mapping[Tile, bytes] = {}
         #: for each level the full tile verified last
         self._verified: dict[int, tuple[Tile, bytes]] = {}
 
-    def run(self) -> Generator[Step, Sequence[bytes] | None, None]:
+    def run(self, edges: Mapping[Tile, bytes]) -> Generator[Step, Sequence[bytes] | None, None]:
+        """Copy what is missing; ``edges`` are the verified tiles of the root, empty when not at hand."""
+        self._checkpoint = self._trusted.checkpoint
         size = self._checkpoint.size
-        if not self._edges:
-            self._edges = yield from _fetch(tiles_of_root(size))
-            _check_edge(self._edges, self._checkpoint)
+        if self.stored >= size:
+            return
+        if not edges:
+            edges = yield from _fetch(tiles_of_root(size))
+            _check_edge(edges, self._checkpoint)
+        self._edges = edges
         last = (size - 1) // FULL
-        index = self._stored // FULL
+        index = self.stored // FULL
         while index <= last:
             batch = [self._tile(ENTRIES, at) for at in range(index, min(index + BATCH, last + 1))]
             for tile, data in (yield from _fetch(batch)).items():
@@ -194,16 +201,16 @@ class _Copy:
             raise VerificationFailed(
                 f"{bundle.path} of {self._checkpoint.origin} is not what stands in its log"
             )
-        new = self._stored - bundle.index * FULL
+        new = self.stored - bundle.index * FULL
         entries = yield from self._read(leaves[new:])
-        tiles = grow(self._stored, self._own, hashes[new:])
-        size = self._stored + len(entries)
+        tiles = grow(self.stored, self._own, hashes[new:])
+        size = self.stored + len(entries)
         places = self._own | tiles
         self._own = {place: places[place] for place in edge_of(size)}
         if size == self._checkpoint.size and root_of_tiles(Places(self._own), size) != self._checkpoint.root:
             raise VerificationFailed(f"what was stored of the log of {self._checkpoint.origin} is damaged")
-        yield Store(self._stored, entries, tiles)
-        self._stored = size
+        yield Store(self.stored, entries, tiles)
+        self.stored = size
 
     def _hash_above(self, tile: Tile) -> Generator[Step, Sequence[bytes] | None, bytes]:
         """The verified root of a full tile, or of a full bundle."""
@@ -223,7 +230,7 @@ class _Copy:
 
     def _read(self, leaves: Sequence[bytes]) -> Generator[Step, Sequence[bytes] | None, tuple[Entry, ...]]:
         entries = []
-        for at, leaf in enumerate(leaves, self._stored):
+        for at, leaf in enumerate(leaves, self.stored):
             try:
                 hash_, event = read_entry(leaf, self._checkpoint.origin)
             except Error as error:
