@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from seedkeep.core.keyring import TrustedKeys
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
 from seedkeep_registrar.changes import Changes
@@ -38,6 +39,7 @@ class Registrar:
         origin: ``host[:port][/path]`` of the public URL; the name in checkpoints and taint heads.
         key: signs checkpoints and taint heads.
         vkey: name and public half of it.
+        keys: how it came to have that key, and those that it had before.
         db: the database.
         proofs: that events are in the log.
         objects: manifests, layers and v1 pieces, by SHA-256.
@@ -56,6 +58,7 @@ class Registrar:
     origin: str
     key: PrivateKey
     vkey: Verifier
+    keys: TrustedKeys
     db: Database
     proofs: Proofs
     objects: ObjectStore
@@ -80,6 +83,11 @@ class Registrar:
         plain = tuple(dict.fromkeys(w for w in recorded if w.startswith(("http://", "https://"))))
         private = any(w.startswith(("s3://", "swift://")) for w in recorded)
         return (*plain, f"{home_url}/ws/{content_id}/") if private and home_url else plain
+
+    @property
+    def own_keys(self) -> frozenset[str]:
+        """Its present key and those that it had before, as printed."""
+        return frozenset(str(one.key) for one in (self.keys.verifier, *self.keys.former))
 
 
 REGISTRAR: web.AppKey[Registrar] = web.AppKey("registrar", Registrar)
