@@ -24,7 +24,7 @@ from tests.simulation.registrar import Heads, Registrar
 from tests.simulation.run import Run, each_signature_once, run
 from tests.simulation.world import Reply, Violation
 
-SEEDS = 5
+SEEDS = 3
 TRIES = 40
 
 

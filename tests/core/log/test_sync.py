@@ -53,7 +53,7 @@ def test_one_more_entry_costs_a_tile_for_each_level_and_a_bundle() -> None:
     assert mirror.fetched == [Tile(1, 0, 3), Tile(0, 3, 233), Tile(ENTRIES, 3, 233)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 1500), max_size=5), st.data())
 def test_a_mirror_that_dies_anywhere_goes_on_from_what_it_stored(
     sizes: list[int], data: st.DataObject
@@ -125,7 +125,7 @@ def test_wrong_bodies_and_oversized_tiles_are_refused_and_accuse_nobody(
     assert mirror.leaves == LOG.leaves
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_no_single_wrong_answer_gets_a_wrong_entry_stored(data: st.DataObject) -> None:
     mirror = Mirror(LOG)

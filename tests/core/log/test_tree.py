@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedkeep.core.errors import InvalidInput, VerificationFailed
@@ -42,6 +42,7 @@ def test_an_empty_log_has_the_root_of_the_rfc() -> None:
     assert root_of_leaves([]) == EMPTY_ROOT == reference.mth([])
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 700))
 def test_a_root_is_that_of_the_rfc_from_leaves_and_from_tiles(size: int) -> None:
     want = reference.mth(LEAVES[:size])
@@ -51,6 +52,7 @@ def test_a_root_is_that_of_the_rfc_from_leaves_and_from_tiles(size: int) -> None
     assert root_of_tiles(only, size) == want
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_an_inclusion_proof_is_that_of_the_rfc_and_verifies(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 700))
@@ -61,6 +63,7 @@ def test_an_inclusion_proof_is_that_of_the_rfc_and_verifies(data: st.DataObject)
     verify_inclusion(leaf_hash(LEAVES[index]), index, size, proof, root_of_tiles(BIG.tiles, size))
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_a_consistency_proof_is_that_of_the_rfc_and_verifies(data: st.DataObject) -> None:
     new = data.draw(st.integers(1, 700))

@@ -39,6 +39,7 @@ def show(log: SmallLog, tiles: tuple[Tile, ...]) -> dict[Tile, bytes]:
     return {tile: log.get(tile.path) for tile in tiles}
 
 
+@settings(max_examples=40)
 @given(st.integers(0, SIZE), st.integers(0, SIZE))
 def test_a_log_that_only_grows_is_trusted_at_its_largest(first: int, second: int) -> None:
     trusted = trusting(first)
@@ -56,7 +57,7 @@ def test_a_log_that_only_grows_is_trusted_at_its_largest(first: int, second: int
         assert TrustedLog.restore(TRUE.verifier, trusted.note).checkpoint == trusted.checkpoint
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.sampled_from(sorted(FORKS)), st.integers(1, SIZE), st.integers(1, SIZE))
 def test_a_fork_is_caught_by_whoever_saw_the_other_half(at: int, ours: int, theirs: int) -> None:
     trusted, fork = trusting(ours), FORKS[at]
@@ -78,6 +79,7 @@ def test_a_fork_is_caught_by_whoever_saw_the_other_half(at: int, ours: int, thei
         assert min(ours, theirs) <= at
 
 
+@settings(max_examples=40)
 @given(st.integers(1, SIZE - 1), st.data())
 def test_tiles_that_do_not_fit_prove_nothing_and_change_nothing(old: int, data: st.DataObject) -> None:
     new = data.draw(st.integers(old + 1, SIZE))
@@ -209,6 +211,7 @@ def test_nobody_is_accused_with_two_checkpoints_that_agree() -> None:
             Evidence(Kind.FORK, TRUE.verifier, notes, path).check()
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_evidence_with_a_changed_hash_or_note_proves_nothing(data: st.DataObject) -> None:
     good = FORK
