@@ -63,6 +63,10 @@ class ClientSettings:
     """What ``share``, ``fetch``, ``info`` and ``verify`` go by."""
 
     registrars: tuple[str, ...] = setting((), "URLs of the registrars to ask, in this order")
+    policy: str = setting(
+        "",
+        "file (C2SP tlog-policy) of whose cosignatures a record needs; none = half of its home's peers",
+    )
     license: str = setting(DEFAULT_LICENSE, "SPDX identifier of the licence of what you share")
     creators: tuple[str, ...] = setting((), "creators of what you share")
     copies: int = setting(3, "copies to ask for", unit="copies")

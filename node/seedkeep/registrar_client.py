@@ -191,7 +191,8 @@ class RegistrarClient:
         try:
             answer = (await self._http.get(f"/api/v1/resolve?id={quote(name, safe='')}")).json()
         except ToldWithdrawn as error:
-            raise WithdrawnRecord(await self.chains.withdrawn(error)) from error
+            record = await self.chains.withdrawn(error)
+            raise WithdrawnRecord(record, await self.chains.keys_of(record)) from error
         except NotFound:
             return []
         matches = answer.get("matches")

@@ -26,9 +26,10 @@ class WithdrawnRecord(Withdrawn):
 
     Args:
         record: what is still said of it.
+        keys: of the registrars that it was held to.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, keys: tuple[Verifier, ...]) -> None:
         state = record.state
         newer = f"There is a newer version of it: {record.ark}@latest."
         stays = f"What was said of it stays at {record.text('landing_page') or record.ark}."
@@ -37,6 +38,7 @@ class WithdrawnRecord(Withdrawn):
             hint=stays if record.latest == record.rid else newer,
         )
         self.record = record
+        self.keys = keys
 
 
 class RegistrarRecords:
@@ -86,7 +88,7 @@ class RegistrarRecords:
         if record.rid != rid:
             raise VerificationFailed(f"{self._http.url} answered with another record than {rid[:12]}…")
         if record.state.withdrawn:
-            raise WithdrawnRecord(record)
+            raise WithdrawnRecord(record, await self.keys_of(record))
         return record
 
     async def read_even_withdrawn(self, rid: str) -> Record:

@@ -28,6 +28,7 @@ from seedkeep.core.identifiers import DIGESTS, Identifier, Kind
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import Metainfo, check_layers, info_v1, infohash_v1_of, read_metainfo
 from seedkeep.core.near_names import typed_ark
+from seedkeep.core.notes import Verifier
 from seedkeep.core.paths import printable
 from seedkeep.known import KnownRegistrars
 from seedkeep.message_fields import usable_tracker, usable_web_seed
@@ -55,6 +56,7 @@ class Resolved:
         client: the registrar that answered; None when it comes from memory or a torrent file.
         registrar: the URL of the registrar that answered, now or when it was remembered; or "".
         torrent: the torrent file it came from, strictly read, and its bytes.
+        keys: of the registrars that the record was held to.
         trackers, web_seeds, peers: where to get the bytes, all of them unverified hints.
     """
 
@@ -64,6 +66,7 @@ class Resolved:
     client: RegistrarClient | None = None
     registrar: str = ""
     torrent: tuple[Metainfo, bytes] | None = None
+    keys: tuple[Verifier, ...] = ()
     trackers: tuple[str, ...] = ()
     web_seeds: tuple[str, ...] = ()
     peers: tuple[tuple[str, int], ...] = ()
@@ -348,23 +351,24 @@ class Resolver:
             else:
                 record.check_name(name)
             seen = await self._newest_seen(client, record)
-            if seen.state.withdrawn:
-                raise WithdrawnRecord(seen)
-            found = _with_hints(Resolved(seen, name.path, client=client, registrar=client.url), name)
+            if seen.record.state.withdrawn:
+                raise WithdrawnRecord(seen.record, seen.keys)
+            found = Resolved(seen.record, name.path, client=client, registrar=client.url, keys=seen.keys)
+            found = _with_hints(found, name)
             told = tuple(dict.fromkeys((*found.trackers, *record.trackers)))
             return await self._located(replace(found, trackers=told), name)
         if tainted is not None:
             raise tainted
         return None
 
-    async def _newest_seen(self, client: RegistrarClient, record: Record) -> Record:
+    async def _newest_seen(self, client: RegistrarClient, record: Record) -> Saved:
         """The record as it is told, or as it was seen before if that is newer; it is remembered."""
         seen = await asyncio.to_thread(self._cache.record, record.rid)
         if seen is not None and seen.record.state.head.seq > record.state.head.seq:
-            return seen.record
+            return seen
         saved = Saved(record, client.url, await client.chains.keys_of(record))
         await asyncio.to_thread(self._cache.keep, saved)
-        return record
+        return saved
 
     async def _located(self, found: Resolved, name: Identifier) -> Resolved:
         """Find a file's hash in the manifest: the registrar's word for it is not enough."""
@@ -386,11 +390,11 @@ class Resolver:
         for saved in await asyncio.to_thread(lambda: list(self._cache.find(name))):
             if saved.record.state.withdrawn:
                 if name.kind in (Kind.ARK, Kind.RID):
-                    raise WithdrawnRecord(saved.record)
+                    raise WithdrawnRecord(saved.record, saved.keys)
                 continue
             with suppress(Error):
-                found = _with_hints(Resolved(saved.record, name.path, registrar=saved.registrar), name)
-                return await self._located(found, name)
+                found = Resolved(saved.record, name.path, registrar=saved.registrar, keys=saved.keys)
+                return await self._located(_with_hints(found, name), name)
         return None
 
 

@@ -18,6 +18,7 @@ import aiohttp
 from seedkeep import keystore
 from seedkeep.config import ClientSettings, Places, client_settings
 from seedkeep.core.keys import PrivateKey
+from seedkeep.countersigned import Countersigning
 from seedkeep.discovery import browse
 from seedkeep.known import KnownRegistrars
 from seedkeep.record_cache import RecordCache
@@ -34,6 +35,7 @@ class User:
     session: aiohttp.ClientSession
     resolver: Resolver
     known: KnownRegistrars
+    countersigning: Countersigning
 
     def key(self) -> PrivateKey:
         """The person's key, made on first need; raises KeyFileError."""
@@ -85,4 +87,5 @@ async def open_user(
             neighbours=neighbours if settings.zeroconf else None,
             known=known,
         )
-        yield User(places, settings, session, resolver, known)
+        policy = Path(settings.policy).expanduser() if settings.policy else None
+        yield User(places, settings, session, resolver, known, Countersigning(known, policy))

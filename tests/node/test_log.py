@@ -15,7 +15,7 @@ from seedkeep.core.events import Event, sign_event, sign_second
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.evidence import Misbehaviour
 from seedkeep.core.log.proof import LogProof
-from seedkeep.core.notes import Verifier
+from seedkeep.core.notes import Cosigner, Verifier
 from seedkeep.log_checking import Checked, check_log
 from seedkeep.proof_file import SUFFIX, ProofFile, leave_proof, place_of, read_proof
 from seedkeep.record_document import Record
@@ -161,6 +161,14 @@ async def test_the_commands_check_a_real_registrars_log(tmp_path: Path) -> None:
     assert (await seedkeep(home, "log", "verify", copy, "--vkey", vkey)).code == 0
     told = await seedkeep(home, "verify", str(tmp_path / "reads"), "--offline", "--json")
     assert (told.code, told.json["log"]["index"], told.json["ok"]) == (0, 0, True), told
+    assert told.json["countersigned"] == {"by": [], "of": []}
+    policy, settings = tmp_path / "policy", home / ".config" / "seedkeep" / "client.toml"
+    policy.write_text(f"witness w {Cosigner('witness.test', KEY.public)}\nquorum w\n")
+    settings.write_text(f'policy = "{policy}"\n')
+    told = await seedkeep(home, "verify", str(tmp_path / "reads"), "--offline", "--json")
+    assert told.code == 5, told
+    assert "witness.test" in str(told.json["error"]), told
+    settings.unlink()
     (tmp_path / "reads" / "sub" / "small.txt").write_text("something else")
     told = await seedkeep(home, "verify", str(tmp_path / "reads"), "--offline")
     assert told.code == 5, told

@@ -19,6 +19,7 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.notes import Verifier
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_duration, print_size
+from seedkeep.countersigned import Countersigned
 from seedkeep.record_document import Record
 from seedkeep.resolve import Resolved, Resolver
 
@@ -75,15 +76,16 @@ def fetch(
         raise UsageError("--no-peers and --no-web-seeds together leave nobody to fetch from")
     output = Output(as_json=as_json, quiet=quiet)
     request = FetchRequest(out, include, exclude, force, peers=not no_peers, web_seeds=not no_web_seeds)
-    result = run(
+    result, counted = run(
         _fetch(uri, request, registrars, output),
         again="What came so far is kept; run the same command again to go on.",
     )
     fields = {**asdict(result), "path": str(result.path)}
+    fields["countersigned"] = counted.fields() if counted else None
     text = (
         f"{result.path}\n{result.files} files, {print_size(result.bytes)} in "
         f"{print_duration(result.seconds)}, verified; {print_size(result.peers_bytes)} from peers, "
-        f"{print_size(result.web_seed_bytes)} from web seeds"
+        f"{print_size(result.web_seed_bytes)} from web seeds" + (f"\n{counted}" if counted else "")
     )
     output.result(fields, text)
 
@@ -96,7 +98,7 @@ async def _fetch(uri: str, request: Any, registrars: Sequence[str], output: Outp
     from seedkeep.user import open_user
 
     async with open_user(os.environ, registrars=registrars) as user:
-        found = await find(user.resolver, uri)
+        found, counted = await user.countersigning.check(await find(user.resolver, uri))
         if found.record is not None and _is_old(found.record):
             output.note(f"there is a newer version of this dataset: {found.record.ark}@latest")
         with output.progress() as bar:
@@ -123,7 +125,7 @@ async def _fetch(uri: str, request: Any, registrars: Sequence[str], output: Outp
                 note=output.note,
                 lan_nodes=(lambda: browse("node")) if user.settings.zeroconf else None,
             )
-            return await fetcher.fetch(found, request)
+            return await fetcher.fetch(found, request), counted
 
 
 @click.command()
@@ -277,7 +279,9 @@ def verify(
 def _right(fields: dict[str, Any], name: str) -> str:
     text = f"{printable(name)} is right: {fields['files']} files, {print_size(fields['bytes'])}, all digests"
     logged = fields["log"]
-    return f"{text}; entry {logged['index']} in the log of {logged['origin']}" if logged else text
+    text += f"; entry {logged['index']} in the log of {logged['origin']}" if logged else ""
+    counted = fields["countersigned"]
+    return f"{text}, {Countersigned(**counted)}" if counted else text
 
 
 async def _verify_offline(root: Path, vkey: str, output: Output) -> tuple[dict[str, Any], str]:
@@ -293,7 +297,9 @@ async def _verify_offline(root: Path, vkey: str, output: Output) -> tuple[dict[s
             hint="`seedkeep fetch` leaves one beside the data, `seedkeep proof` writes one.",
         )
     async with open_user(os.environ) as user:
-        logged = _logged(proof, user.known, vkey)
+        log = _log_of(proof, user.known, vkey)
+        logged = _logged(proof, log)
+        counted = user.countersigning.judge(proof.proof.checkpoint, [log])
     with output.progress() as bar:
 
         def report(at: Progress) -> None:
@@ -303,22 +309,23 @@ async def _verify_offline(root: Path, vkey: str, output: Output) -> tuple[dict[s
     proof.check_data(found.manifest, found.pieces_v1)
     dataset = proof.body.dataset
     fields = {"ok": True, "rid": proof.event.record_id, "content_id": dataset.content_id}
-    return {**fields, "files": dataset.files, "bytes": dataset.bytes, "log": logged}, dataset.name
+    fields |= {"files": dataset.files, "bytes": dataset.bytes}
+    return {**fields, "log": logged, "countersigned": counted.fields()}, dataset.name
 
 
-def _logged(proof: ProofFile, known: KnownRegistrars, vkey: str) -> dict[str, Any]:
-    """Where the record is in its log, which is checked.
-
-    Raises:
-        UsageError: the log's key is not known.
-        VerificationFailed: it is not there.
-    """
+def _log_of(proof: ProofFile, known: KnownRegistrars, vkey: str) -> Verifier:
+    """The key of the log that a proof is about; raises UsageError when it is not known."""
     log = Verifier.parse(vkey) if vkey else known.by_origin(proof.event.home)
     if log is None:
         raise UsageError(
             f"the key of {proof.event.home} is not known on this machine",
             hint="Give it with --vkey, as its /.well-known/seedkeep shows it.",
         )
+    return log
+
+
+def _logged(proof: ProofFile, log: Verifier) -> dict[str, Any]:
+    """Where the record is in its log, which is checked; raises VerificationFailed when it is not there."""
     size = proof.verify(log).size
     return {"origin": log.name, "index": proof.proof.index, "size": size}
 
@@ -337,7 +344,7 @@ async def _verify(
     async with open_user(os.environ, registrars=asked) as user:
         with output.progress() as bar:
             name = uri or (note.ark if note else await _name_of(root, output, bar))
-            found = await find(user.resolver, name)
+            found, counted = await user.countersigning.check(await find(user.resolver, name))
             manifest = await user.resolver.manifest(found)
             assert found.record is not None
             dataset, done = found.record.dataset, 0
@@ -350,7 +357,7 @@ async def _verify(
             verdict = await verify_folder(root, manifest, dataset.infohash_v1, advance=advance)
         proof = await asyncio.to_thread(read_proof, place_of(root))
         mine = proof is not None and proof.event.record_id == found.record.rid
-        logged = _logged(proof, user.known, vkey) if proof and mine else None
+        logged = _logged(proof, _log_of(proof, user.known, vkey)) if proof and mine else None
     fields = {
         "ok": verdict.ok,
         "ark": found.record.ark,
@@ -361,6 +368,7 @@ async def _verify(
         "missing": list(verdict.missing),
         "extra": list(verdict.extra),
         "log": logged,
+        "countersigned": counted.fields() if counted else None,
     }
     return fields, dataset.name, "" if verdict.ok else whole(verdict, dataset.name)
 

@@ -122,22 +122,27 @@ def proof(uri: str, out: Path | None, registrars: tuple[str, ...], as_json: bool
     `seedkeep verify --offline` holds data against it without asking anybody.
     """
     output = Output(as_json=as_json, quiet=quiet)
-    fields = run(_proof(uri, out, registrars))
-    output.result(fields, f"{fields['path']}: entry {fields['index']} in the log of {fields['origin']}")
+    fields, counted = run(_proof(uri, out, registrars))
+    text = f"{fields['path']}: entry {fields['index']} in the log of {fields['origin']}"
+    output.result(fields, f"{text}, {counted}")
 
 
-async def _proof(uri: str, out: Path | None, registrars: Sequence[str]) -> dict[str, Any]:
+async def _proof(uri: str, out: Path | None, registrars: Sequence[str]) -> tuple[dict[str, Any], str]:
     from seedkeep.proof_file import SUFFIX, ProofFile
     from seedkeep.registrar_records import WithdrawnRecord
+    from seedkeep.resolve import Resolved
     from seedkeep.user import open_user
 
     async with open_user(os.environ, registrars=registrars) as user:
         try:
-            record = (await find(user.resolver, uri)).record
+            found = await find(user.resolver, uri)
         except WithdrawnRecord as error:
-            record = error.record
-    if record is None:
+            found = Resolved(error.record, keys=error.keys)
+        found, counted = await user.countersigning.check(found)
+    record = found.record
+    if record is None or counted is None:
         raise NotFound(f"no registrar has recorded {printable(uri)}")
     place = out or Path(f"{record.dataset.name}{SUFFIX}")
     await asyncio.to_thread(place.write_text, ProofFile.of(record).encode(), encoding="utf-8")
-    return {"path": str(place), "rid": record.rid, "origin": record.event.home, "index": record.proof.index}
+    said = {"rid": record.rid, "origin": record.event.home, "index": record.proof.index}
+    return {"path": str(place), **said, "countersigned": counted.fields()}, str(counted)
