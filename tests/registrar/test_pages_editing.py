@@ -98,6 +98,7 @@ async def test_a_steward_edits_in_a_browser_and_the_history_says_who_changed_wha
     assert now["metadata"]["title"] == "After"
     assert now["metadata"]["dois"] == ["10.5281/zenodo.1", "10.5281/zenodo.2"]
     said = text_of(await ada.get(f"/records/{record['rid']}/history"))
+    assert said.count("c2sp.org/tlog-proof@v1") == 2
     for words in ("Revision 1", "Before", "After", "Lovelace, Ada", "the title was wrong", "signed by the"):
         assert words in said
     stale = await ada.post(path, fields)

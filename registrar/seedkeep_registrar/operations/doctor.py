@@ -133,7 +133,7 @@ def _settings(settings: Settings) -> list[Finding]:
         hint = "Set name and institution: every page shows them."
         found.append(Finding(WARNING, "name", "the pages do not say who runs this registrar", hint))
     if not settings.public_url:
-        hint = "Set public_url: the names of records and receipts are made from it, and can never change."
+        hint = "Set public_url: the names of records and of the log are made from it, and can never change."
         found.append(Finding(FAILURE, "public_url", "it is not set", hint))
     elif not settings.public_url.startswith("https://"):
         hint = "Put it behind nginx with a certificate, see configs/nginx.conf."
