@@ -12,6 +12,7 @@ import click
 from seedkeep_registrar.configuration import load_settings
 from seedkeep_registrar.federation.commands import peer
 from seedkeep_registrar.operations.commands import backup, check, doctor, export_log, restore
+from seedkeep_registrar.operations.denylist_commands import denylist
 from seedkeep_registrar.operations.key_commands import key
 from seedkeep_registrar.operations.quota_commands import quota
 from seedkeep_registrar.operations.request_log import set_up_logging
@@ -64,5 +65,5 @@ def up(
     sys.exit(serve_all(settings, ready, verbose=verbose))
 
 
-for _command in (backup, restore, check, export_log, doctor, quota, key, peer):
+for _command in (backup, restore, check, export_log, doctor, quota, key, peer, denylist):
     registrar.add_command(_command)

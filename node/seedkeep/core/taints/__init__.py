@@ -4,5 +4,6 @@
 * :mod:`~seedkeep.core.taints.entry`: one line of a published list, and the list;
 * :mod:`~seedkeep.core.taints.head`: the signed note that commits to a list;
 * :mod:`~seedkeep.core.taints.trusted`: what a client trusts of one registrar, rule by rule;
-* :mod:`~seedkeep.core.taints.authorities`: whose entries bind whom.
+* :mod:`~seedkeep.core.taints.authorities`: whose entries bind whom;
+* :mod:`~seedkeep.core.taints.denylist`: the same for other software.
 """
