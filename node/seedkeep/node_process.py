@@ -24,6 +24,7 @@ from seedkeep.engine.lt import libtorrent_engine
 from seedkeep.engine.model import EngineSettings
 from seedkeep.engine.session_settings import choose_ports
 from seedkeep.known import KnownRegistrars
+from seedkeep.registrar_client import RegistrarClient
 from seedkeep.storage.service import StorageManager
 
 #: how long a node without a configured registrar listens for one on the local network
@@ -60,8 +61,12 @@ async def run_node(settings: NodeSettings, *, ready: Callable[[StorageManager, l
     )
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        clients = [known.client(url, key=key, session=session, now=time.time) for url in urls]
-        node = StorageManager(settings, key, engine, clients, session=session, now=time.time)
+
+        def connect(url: str) -> RegistrarClient:
+            return known.client(url, key=key, session=session, now=time.time)
+
+        clients = [connect(url) for url in urls]
+        node = StorageManager(settings, key, engine, clients, session=session, now=time.time, connect=connect)
         server = ControlServer(socket_path(data), node.commands())
         # the socket goes last, so that `node down` knows when all is put away
         stack.push_async_callback(server.close)

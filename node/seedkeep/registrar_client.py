@@ -18,7 +18,6 @@ Example::
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -28,10 +27,16 @@ from urllib.parse import quote
 
 import aiohttp
 
-from seedkeep.core import jcs
 from seedkeep.core.audit import LeafAt, Opening
-from seedkeep.core.errors import InvalidInput, NotFound, UsageError, VerificationFailed, Withdrawn
-from seedkeep.core.events import MAX_BODY_BYTES, Event
+from seedkeep.core.errors import (
+    InvalidInput,
+    NotFound,
+    Unreachable,
+    UsageError,
+    VerificationFailed,
+    Withdrawn,
+)
+from seedkeep.core.events import Event
 from seedkeep.core.keyring import MAX_RING_BYTES, MAX_VERSION, TrustedKeys
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
@@ -55,12 +60,14 @@ from seedkeep.registrar_messages import (
     Report,
     audit_id,
     leaf_at,
+    opened,
+    signed_event,
 )
 from seedkeep.registrar_queue import RegistrarQueue
 from seedkeep.registrar_records import RegistrarRecords, WithdrawnRecord
 
 MAX_WAIT_S = 60.0
-_MOST_PAGES = 1000
+_MOST_PAGES, _INFO_S = 1000, 3600.0
 _SHA256_BYTES = 32
 _SHA1_BYTES = 20
 _LONGEST_MANIFEST_LINE = 9000
@@ -103,6 +110,7 @@ class RegistrarClient:
         self._on_peers = on_peers
         self._rings = rings
         self._info: RegistrarInfo | None = None
+        self._asked = 0.0
         self._asking = asyncio.Lock()
         #: its records with all their events
         self.chains = RegistrarRecords(self._http, self.info, keys)
@@ -115,20 +123,28 @@ class RegistrarClient:
         return self._http.url
 
     async def info(self) -> RegistrarInfo:
-        """What the registrar says of itself; asked once, then remembered.
+        """What the registrar says of itself; remembered for an hour, and as long as it is down.
 
         Raises:
             VerificationFailed: it shows another key than the pinned one, and no key ring leads there.
         """
         async with self._asking:
-            if self._info is None:
-                answer = await self._http.get("/.well-known/seedkeep", limit=1 << 20)
-                info = RegistrarInfo.parse(answer.json())
-                former = (await self._follow_keys(info)).former
-                if self._on_peers:
-                    self._on_peers(info.vkey, info.peers)
-                self._info = replace(info, former=former)
+            if self._info is None or self._now() - self._asked > _INFO_S:
+                try:
+                    self._info = await self._ask_info()
+                except Unreachable:
+                    if self._info is None:
+                        raise
+                self._asked = self._now()
             return self._info
+
+    async def _ask_info(self) -> RegistrarInfo:
+        answer = await self._http.get("/.well-known/seedkeep", limit=1 << 20)
+        info = RegistrarInfo.parse(answer.json())
+        former = (await self._follow_keys(info)).former
+        if self._on_peers:
+            self._on_peers(info.vkey, info.peers)
+        return replace(info, former=former)
 
     async def _follow_keys(self, info: RegistrarInfo) -> TrustedKeys:
         """Follow the registrar's key rings from what is trusted to what it says it has; hold it to that."""
@@ -283,7 +299,7 @@ class RegistrarClient:
             Conflict, Refused: a curator has returned or rejected it; the reason is told.
         """
         base = (await self.info()).public_url
-        answer = await self._http.post(base, "/api/v1/events", _signed_event(event, body), again=True)
+        answer = await self._http.post(base, "/api/v1/events", signed_event(event, body), again=True)
         if answer.status == 202:
             return Queued.parse(answer.json())
         record = Record.parse(answer.json(), (await self.info()).vkey)
@@ -343,16 +359,8 @@ class RegistrarClient:
 
     async def audit_open(self, audit: str, openings: Sequence[Opening]) -> tuple[str, str]:
         """Answer the second round; gives the outcome and the detail in words."""
-        told = [
-            {
-                "file": o.at.file,
-                "leaf": o.at.leaf,
-                "data": base64.b64encode(o.data).decode(),
-                "proof": [step.hex() for step in o.proof],
-            }
-            for o in openings
-        ]
-        answer = await self._post(f"/api/v1/audits/{audit_id(audit)}/open", {"openings": told})
+        told = {"openings": [opened(one) for one in openings]}
+        answer = await self._post(f"/api/v1/audits/{audit_id(audit)}/open", told)
         return str(answer.get("outcome", ""))[:40], str(answer.get("detail", ""))[:600]
 
     async def removal_receipt(
@@ -393,12 +401,12 @@ class RegistrarClient:
 
     async def add_taint(self, event: Event, body: bytes) -> Mapping[str, Any]:
         """Ask for a taint, or approve another curator's."""
-        return await self._post("/api/v1/taints", _signed_event(event, body), again=True)
+        return await self._post("/api/v1/taints", signed_event(event, body), again=True)
 
     async def lift_taint(self, taint: str, event: Event, body: bytes) -> Mapping[str, Any]:
         """Lift a taint."""
         path = f"/api/v1/taints/{quote(taint, safe='')}/lift"
-        return await self._post(path, _signed_event(event, body), again=True)
+        return await self._post(path, signed_event(event, body), again=True)
 
     # --- accounts ------------------------------------------------------------------------------------
 
@@ -463,10 +471,6 @@ class RegistrarClient:
     ) -> dict[str, Any]:
         base = (await self.info()).public_url
         return (await self._http.post(base, path, fields, again=again, wait=wait)).json()
-
-
-def _signed_event(event: Event, body: bytes) -> dict[str, Any]:
-    return {"event": jcs.loads(event.leaf()), "body": jcs.loads(body, limit=MAX_BODY_BYTES)}
 
 
 def _objects(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

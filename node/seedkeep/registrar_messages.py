@@ -6,14 +6,17 @@ InvalidInput and names the field. Records are in :mod:`seedkeep.record_document`
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from seedkeep.core.audit import LeafAt
+from seedkeep.core import jcs
+from seedkeep.core.audit import LeafAt, Opening
 from seedkeep.core.errors import Error, InvalidInput, UsageError, VerificationFailed
+from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
@@ -38,6 +41,18 @@ def _hex(value: Any) -> str:
     if not isinstance(value, str) or not HEX64.fullmatch(value):
         raise InvalidInput("a list of content ids has an entry that is none")
     return value
+
+
+def signed_event(event: Event, body: bytes) -> dict[str, Any]:
+    """An event and its body, as they are sent."""
+    return {"event": jcs.loads(event.leaf()), "body": jcs.loads(body, limit=MAX_BODY_BYTES)}
+
+
+def opened(opening: Opening) -> dict[str, Any]:
+    """A block of a file that an audit asked for, as it is sent."""
+    proof = [step.hex() for step in opening.proof]
+    data = base64.b64encode(opening.data).decode()
+    return {"file": opening.at.file, "leaf": opening.at.leaf, "data": data, "proof": proof}
 
 
 @dataclass(frozen=True, slots=True)

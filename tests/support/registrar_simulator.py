@@ -3,7 +3,8 @@
 It answers like ``docs/protocol.md`` says, through :class:`SimulatedClient`, which has the face of
 :class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another
 taint head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty``
-(never hold an answer back), ``blind`` (offer datasets although a file in them is tainted).
+(never hold an answer back), ``blind`` (offer datasets although a file in them is tainted). ``mirrors`` it
+names as its peers; what it :meth:`mirror` s it offers while ``stands_in`` is set.
 """
 
 from __future__ import annotations
@@ -32,7 +33,16 @@ from seedkeep.core.taints.entry import Entry, encode_list
 from seedkeep.core.taints.head import Head
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
-from seedkeep.registrar_messages import Challenge, Heartbeat, Lease, NodeProfile, Offer, RegistrarInfo, Report
+from seedkeep.registrar_messages import (
+    Challenge,
+    Heartbeat,
+    Lease,
+    NodeProfile,
+    Offer,
+    Peer,
+    RegistrarInfo,
+    Report,
+)
 from tests.support.datasets import Dataset, all_leaves
 from tests.support.event_log import EventLog
 
@@ -102,6 +112,9 @@ class RegistrarSimulator:
         self.forget_leases = False
         self.hasty = False
         self.blind = False
+        self.mirrors: list[RegistrarSimulator] = []
+        self.mirrored: set[str] = set()
+        self.stands_in = False
         self.log = EventLog(self.verifier.name, self.key)
         self._change = asyncio.Event()
 
@@ -159,6 +172,14 @@ class RegistrarSimulator:
             self.manifests[record.content_id] = manifest
         self.changed()
         return record.content_id
+
+    def mirror(self, home: RegistrarSimulator) -> None:
+        """Know all that another registrar has recorded, and be named by it."""
+        self.records.update(home.records)
+        self.datasets.update(home.datasets)
+        self.mirrored.update(home.records)
+        if self not in home.mirrors:
+            home.mirrors.append(self)
 
     def rid_of(self, content_id: str) -> str:
         """The rid of a dataset's record."""
@@ -236,7 +257,7 @@ class SimulatedClient:
             trackers=(f"{sim.url}/announce",),
             heartbeat_s=sim.heartbeat_s,
             registration="open",
-            peers=(),
+            peers=tuple(Peer(m.url, m.verifier) for m in sim.mirrors),
             max_object_bytes=1 << 30,
             now=sim.now(),
         )
@@ -313,6 +334,7 @@ class SimulatedClient:
             Offer(r.content_id, r.rid, r.dataset.bytes, r.dataset.files)
             for r in self.sim.records.values()
             if r.content_id not in held and self._wanted(r) and not self._tainted(r.content_id)
+            if self.sim.stands_in or r.rid not in self.sim.mirrored
         )[:10]
 
     def _wanted(self, record: Record) -> bool:

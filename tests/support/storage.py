@@ -29,7 +29,7 @@ from tests.support.datasets import Dataset, dataset_of
 from tests.support.registrar_simulator import RegistrarSimulator
 
 MB = 10**6
-QUICK = Patience(retry=0.02, retry_most=0.2, tick=0.05, save=0.05, idle=0.2, lost=0.2, shrink=0.0)
+QUICK = Patience(retry=0.02, retry_most=0.2, tick=0.05, save=0.05, idle=0.2, lost=0.2, shrink=0.0, settle=0.1)
 
 
 def random_dataset(name: str, sizes: Sequence[int]) -> Dataset:
@@ -105,6 +105,7 @@ class World:
         session: aiohttp.ClientSession,
         *,
         registrars: Sequence[RegistrarSimulator] = (),
+        mirrors: Sequence[RegistrarSimulator] = (),
         patience: Patience = QUICK,
         capacity: int | None = None,
         engine: Engine | None = None,
@@ -120,6 +121,7 @@ class World:
             [r.client(key) for r in registrars or [self.registrar]],
             session=session,
             now=self.clock,
+            connect=lambda url: next(m for m in mirrors if m.url == url).client(key),
             patience=patience,
             probe_web_seed=self.probe,
         )

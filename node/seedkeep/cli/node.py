@@ -125,11 +125,21 @@ def status(data: Path | None, config: Path | None, as_json: bool, quiet: bool) -
         f"{rates}, {found['peers']} peers",
     ]
     for registrar in found["registrars"]:
-        state = "reachable" if registrar["reachable"] else f"not reachable: {registrar['error']}"
-        lines.append(f"registrar {registrar['url']}: {state}")
+        lines.append(f"registrar {registrar['url']}: {_standing(registrar)}")
     lines += [f"sharing {s['path']}{': ' + s['problem'] if s['problem'] else ''}" for s in found["shared"]]
     lines += [f"problem: {p}" for p in found["problems"]]
     Output(as_json=as_json, quiet=quiet).result(found, "\n".join(lines))
+
+
+def _standing(registrar: dict[str, Any]) -> str:
+    """How things stand with a registrar, in words."""
+    state = "reachable" if registrar["reachable"] else f"not reachable: {registrar['error']}"
+    if instead := registrar["stood_in_for_by"]:
+        back = "it is back, and takes over again from" if registrar["reachable"] else "stood in for by"
+        state += f"; {back} {', '.join(instead)}"
+    if silent := registrar["stands_in_for"]:
+        state += f"; stands in for {', '.join(silent)}"
+    return state
 
 
 @node.command()

@@ -205,6 +205,10 @@ class Database:
             )
         )
 
+    def drop_registrar(self, url: str) -> None:
+        """Forget a registrar."""
+        self._change(("DELETE FROM registrars WHERE url = ?", (url,)))
+
     def put_shared(self, folder: SharedFolder) -> None:
         """Remember a folder that is seeded in place."""
         values = (

@@ -19,7 +19,7 @@ from seedkeep.core.httpsig import Unauthenticated
 from seedkeep.core.statements import Action
 from seedkeep.engine.waiting import set_within
 from seedkeep.registrar_http import NotAnAnswer
-from seedkeep.registrar_messages import Heartbeat, NodeProfile, Report
+from seedkeep.registrar_messages import Heartbeat, NodeProfile, RegistrarInfo, Report
 from seedkeep.storage.audits import Audits
 from seedkeep.storage.companions import Companions
 from seedkeep.storage.manager import Manager
@@ -36,12 +36,18 @@ _MOST_WAIT = 60.0
 
 @dataclass(slots=True)
 class LinkStatus:
-    """How things stand with a registrar; ``last`` is the Unix time of its last answer, 0 for never."""
+    """How things stand with a registrar; Unix seconds.
+
+    Args:
+        last: when it last answered, 0 for never.
+        since: when it began to answer, or fell silent.
+    """
 
     url: str
     reachable: bool = False
     last: float = 0.0
     error: str = ""
+    since: float = 0.0
 
 
 class Link:
@@ -77,7 +83,9 @@ class Link:
         self._woken = asyncio.Event()
         self._post = asyncio.Event()
         self._post.set()
-        self.status = LinkStatus(client.url)
+        self.status = LinkStatus(client.url, since=rooms.now())
+        #: URLs of the registrars that mirror it, None before it has told
+        self.mirrors: list[str] | None = None
 
     def wake(self) -> None:
         """Something changed that the registrar should hear of now."""
@@ -110,15 +118,27 @@ class Link:
             pause = min(2 * pause, self._rooms.patience.retry_most, _MOST_WAIT)
 
     def _down(self, error: BaseException) -> None:
+        if self.status.reachable:
+            self.status.since = self._rooms.now()
         self.status.reachable, self.status.error = False, str(error)
         hint = error.hint if isinstance(error, Error) else ""
         self._rooms.problems.tell(f"registrar {self._client.url}", f"{error} {hint}".strip())
+
+    def _hear_of_mirrors(self, info: RegistrarInfo) -> None:
+        self.mirrors = [peer.url for peer in info.peers if peer.key is not None]
+
+    def _up(self) -> None:
+        now = self._rooms.now()
+        if not self.status.reachable:
+            self.status.since = now
+        self.status.reachable, self.status.error, self.status.last = True, "", now
 
     async def _introduce(self) -> float:
         """Meet and enrol; gives the seconds between heartbeats."""
         info = await self._client.info()
         await self._rooms.taints.meet(self._client.url, info.vkey)
         await self._client.enrol(self._profile())
+        self._hear_of_mirrors(info)
         interval = self._rooms.settings.heartbeat or info.heartbeat_s
         return min(max(interval, 0.1), _MOST_WAIT)
 
@@ -133,7 +153,8 @@ class Link:
                 # Much may change at once, such as at the end of a burst of downloads.
                 await asyncio.sleep(min(interval / 10, 0.5))
                 continue
-            self.status.reachable, self.status.error, self.status.last = True, "", self._rooms.now()
+            self._up()
+            self._hear_of_mirrors(await self._client.info())
             self._rooms.problems.clear(f"registrar {self._client.url}")
             moved = await self._act(report, answer)
             wait = interval

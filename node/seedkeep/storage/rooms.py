@@ -48,6 +48,7 @@ class Patience:
         idle: a companion without peers for so long is unloaded.
         tick: between two looks at everything.
         save: between two savings of resume data.
+        settle: a registrar that was silent is back when it has answered for so long.
     """
 
     retry: float = 2.0
@@ -59,6 +60,7 @@ class Patience:
     idle: float = 900.0
     tick: float = 5.0
     save: float = 30.0
+    settle: float = 60.0
 
 
 @dataclass(frozen=True)

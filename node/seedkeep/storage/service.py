@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ import aiohttp
 
 from seedkeep import __version__
 from seedkeep.config import NodeSettings
-from seedkeep.core.errors import Conflict, Error
+from seedkeep.core.errors import Error
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.manifest import Manifest
 from seedkeep.engine.model import Engine, WebSeedDropped
@@ -43,6 +43,7 @@ from seedkeep.storage.companions import Companions, Source
 from seedkeep.storage.documents import Documents
 from seedkeep.storage.layout import Layout
 from seedkeep.storage.link import Link
+from seedkeep.storage.lock import take_lock
 from seedkeep.storage.manager import Manager
 from seedkeep.storage.model import Phase, Registrar
 from seedkeep.storage.pledge import Pledge
@@ -50,6 +51,7 @@ from seedkeep.storage.problems import Problems
 from seedkeep.storage.rooms import Patience, Probe, Rooms
 from seedkeep.storage.scrub import Scrub
 from seedkeep.storage.shared import SharedFolders
+from seedkeep.storage.standing_in import StandIns
 from seedkeep.storage.state import State
 from seedkeep.storage.status import describe, list_datasets
 from seedkeep.storage.taints import Taints
@@ -70,6 +72,7 @@ class StorageManager:
         key: its identity.
         engine: not started yet; the node starts and closes it.
         clients: one for each registrar it serves, signing with ``key``.
+        connect: makes a client for a mirror that stands in for one of them; None for no stand-ins.
         session: for asking web seeds for samples; the caller closes it.
         now: Unix seconds.
         patience: how long things may take.
@@ -85,6 +88,7 @@ class StorageManager:
         *,
         session: aiohttp.ClientSession,
         now: Callable[[], float],
+        connect: Callable[[str], Registrar] | None = None,
         patience: Patience | None = None,
         probe_web_seed: Probe | None = None,
     ) -> None:
@@ -93,6 +97,8 @@ class StorageManager:
         self.engine = engine
         self.problems = Problems()
         self._clients = {c.url: c for c in clients}
+        self._stand_in_clients: dict[str, Registrar] = {}
+        self._connect = connect
         self._session = session
         self._now = now
         self._patience = patience or Patience()
@@ -119,7 +125,7 @@ class StorageManager:
             Error: the data directory, state or port cannot be used.
         """
         self.layout = await asyncio.to_thread(Layout, self.settings.data)
-        self._lock = await asyncio.to_thread(_take_lock, self.layout.lock)
+        self._lock = await asyncio.to_thread(take_lock, self.layout.lock)
         try:
             await self._assemble()
         except BaseException:
@@ -149,7 +155,7 @@ class StorageManager:
             taints=self.taints,
             engine=self.engine,
             problems=self.problems,
-            clients=self._clients,
+            clients=ChainMap(self._clients, self._stand_in_clients),
             probe=self._probe,
             now=self._now,
             patience=self._patience,
@@ -161,20 +167,17 @@ class StorageManager:
         self.scrub = Scrub(rooms, self.manager.repair)
         self.audits = Audits(self._audited, self.manager.repair, self.problems)
         self.shared = SharedFolders(rooms, self.companions)
-        self.links = [
-            Link(
-                client,
-                rooms,
-                self.manager,
-                self.audits,
-                self.companions,
-                profile=self._profile,
-                report=self._report,
-                may_take=lambda: self._mode == "active",
-                on_taints=self._obey,
-            )
-            for client in self._clients.values()
-        ]
+        self.links = [self._link(client) for client in self._clients.values()]
+        self.stand_ins = StandIns(
+            rooms,
+            self.manager,
+            self.links,
+            clients=self._stand_in_clients,
+            connect=self._connect,
+            link_to=self._link,
+            keep_up=lambda link: asyncio.create_task(self._keep(f"the link to {link.status.url}", link.run)),
+            after=self.settings.takeover,
+        )
         await self.engine.start()
         if self._mode == "paused":
             await self.engine.pause_all()
@@ -183,11 +186,28 @@ class StorageManager:
         await self.shared.restore()
         await self._measure()
         await self._look()
+        await self.stand_ins.restore()
         self._tell_of_orphans()
         for link in self.links:
             self._start(f"the link to {link.status.url}", link.run)
+        self._start("standing in", self.stand_ins.run)
         self._start("the scrub", self.scrub.run)
         self._start("upkeep", self._look_after)
+
+    def _link(self, client: Registrar, ready: Callable[[], bool] = lambda: True) -> Link:
+        """A link to a registrar, which takes offers while it is ``ready``."""
+        assert self._rooms is not None
+        return Link(
+            client,
+            self._rooms,
+            self.manager,
+            self.audits,
+            self.companions,
+            profile=self._profile,
+            report=self._report,
+            may_take=lambda: self._mode == "active" and ready(),
+            on_taints=self._obey,
+        )
 
     def _start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(self._keep(name, work)))
@@ -214,6 +234,7 @@ class StorageManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._rooms is not None:
             with contextlib.suppress(AttributeError):
+                await self.stand_ins.close()
                 await self.audits.close()
                 await self.manager.close()
             resume = await self.engine.close()
@@ -307,12 +328,15 @@ class StorageManager:
         )
 
     def _wake(self) -> None:
-        for link in self.links:
+        for link in self._every_link():
             link.wake()
 
     def _post(self) -> None:
-        for link in self.links:
+        for link in self._every_link():
             link.post()
+
+    def _every_link(self) -> list[Link]:
+        return [*self.links, *(self.stand_ins.links if self.links else ())]
 
     # --- what goes on inside -----------------------------------------------------------------------------
 
@@ -361,7 +385,7 @@ class StorageManager:
             self.problems.clear("strangers")
 
     def _tell_of_orphans(self) -> None:
-        served = self._clients.keys()
+        served = {*self._clients, *self._stand_in_clients}
         left = [u for u in self.state.registrar_urls() if u not in served and self.state.claims_by(u)]
         if left:
             self.problems.tell(
@@ -426,21 +450,3 @@ class StorageManager:
             "seed": seed,
             "unseed": unseed,
         }
-
-
-def _take_lock(path: Path) -> int:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise Error(f"{path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise Conflict(
-            f"another node runs in {path.parent}",
-            hint="Give this one another --data directory, or stop the other one with `seedkeep node down`.",
-        ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

@@ -242,6 +242,12 @@ class State:
             lambda: self._rows.registrars.update({registrar.url: registrar}),
         )
 
+    async def drop_registrar(self, url: str) -> None:
+        """Forget a registrar that has no claims any more."""
+        await self._do(
+            lambda db: db.drop_registrar(url), lambda: (self._rows.registrars.pop(url, None), None)[1]
+        )
+
     async def put_shared(self, folder: SharedFolder) -> None:
         """Remember a folder that is seeded in place."""
         await self._do(

@@ -14,6 +14,7 @@ from seedkeep.storage.model import Phase
 from seedkeep.storage.pledge import Pledge
 from seedkeep.storage.problems import Problems
 from seedkeep.storage.scrub import Scrub
+from seedkeep.storage.standing_in import StandIns
 from seedkeep.storage.state import State
 from seedkeep.storage.taints import Taints
 
@@ -30,6 +31,8 @@ class Node(Protocol):
     scrub: Scrub
     problems: Problems
     engine: Engine
+
+    stand_ins: StandIns
 
     @property
     def links(self) -> Sequence[Link]: ...
@@ -52,7 +55,7 @@ def describe(node: Node) -> dict[str, Any]:
         "up_rate": sum(t.up_rate for t in torrents),
         "peers": sum(t.peers for t in torrents),
         "companions": len(node.companions.loaded()),
-        "registrars": [_registrar(node, link) for link in node.links],
+        "registrars": [_registrar(node, link) for link in (*node.links, *node.stand_ins.links)],
         "audits": dict(node.audits.outcomes),
         "scrub": {
             "running": node.scrub.now,
@@ -76,6 +79,9 @@ def _registrar(node: Node, link: Link) -> dict[str, Any]:
         "reachable": link.status.reachable,
         "last": link.status.last,
         "error": link.status.error,
+        "since": link.status.since,
+        "stands_in_for": node.stand_ins.stands_in_for(url),
+        "stood_in_for_by": node.stand_ins.of(url),
         "taints": {"version": version[0], "log_size": version[1]} if version else None,
         "taints_freshness": node.taints.freshness(url).name.lower(),
     }

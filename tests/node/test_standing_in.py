@@ -1,0 +1,157 @@
+"""While a registrar is silent, a mirror of it stands in; when it is back, it has the say again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedkeep.storage.service import StorageManager
+from tests.support.registrar_simulator import RegistrarSimulator
+from tests.support.storage import World, held, random_dataset, serves
+
+AFTER = 0.3
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def mirrors_of(world: World, count: int) -> list[RegistrarSimulator]:
+    found = [RegistrarSimulator(world.clock, name=f"mirror{n}.test") for n in range(count)]
+    for one in found:
+        one.mirror(world.registrar)
+    return found
+
+
+def standing(node: StorageManager) -> list[str]:
+    return [link.status.url for link in node.stand_ins.links]
+
+
+def claimed(registrar: RegistrarSimulator, node: StorageManager) -> set[str]:
+    return {cid for cid, who in registrar.claims if who == str(node.key.public)}
+
+
+def told(node: StorageManager, url: str) -> dict[str, Any]:
+    return next(r for r in node.status()["registrars"] if r["url"] == url)
+
+
+async def test_a_mirror_stands_in_for_a_silent_registrar_and_lets_go_when_it_is_back(world: World) -> None:
+    cid = await world.share(random_dataset("a", [70_000]))
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=AFTER) as node:
+        await world.until(lambda: serves(node, cid) and world.registrar.holders(cid))
+        assert not mirror.nodes
+        world.registrar.down = True
+        world.registrar.changed()
+        await world.until(lambda: mirror.holders(cid))
+        assert claimed(mirror, node) == {cid}
+        assert told(node, mirror.url)["stands_in_for"] == [world.registrar.url]
+        assert told(node, world.registrar.url)["stood_in_for_by"] == [mirror.url]
+        # audits go on there
+        audit = mirror.audit(node.key, cid)
+        await mirror.until(lambda: audit.outcome)
+        assert audit.outcome == "success"
+        world.registrar.down = False
+        await world.until(lambda: not standing(node))
+        assert not claimed(mirror, node)
+        assert claimed(world.registrar, node) == {cid}
+        assert serves(node, cid)
+        assert [(who, what) for who, what, _ in mirror.released] == [(str(node.key.public), cid)]
+        assert mirror.url not in node.state.registrar_urls()
+
+
+async def test_what_is_taken_in_meanwhile_is_kept_for_the_registrar_when_it_wants_it(world: World) -> None:
+    first = await world.share(random_dataset("a", [50_000]))
+    second = await world.share(random_dataset("b", [60_000]))
+    world.registrar.claims[second, "another node"] = world.clock() + 3600
+    world.registrar.copies = 1
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=AFTER) as node:
+        await world.until(lambda: serves(node, first))
+        world.registrar.down, mirror.stands_in = True, True
+        await world.until(lambda: claimed(mirror, node) == {first, second})
+        await world.until(lambda: {h.content_id for h in held(node)} == {first, second})
+        world.registrar.copies, world.registrar.down, mirror.stands_in = 2, False, False
+        await world.until(lambda: not standing(node))
+        assert claimed(world.registrar, node) == {first, second}
+        assert {h.content_id for h in held(node)} == {first, second}
+
+
+async def test_what_the_registrar_has_enough_of_goes_again(world: World) -> None:
+    cid = await world.share(random_dataset("a", [50_000]))
+    world.registrar.claims[cid, "another node"] = world.clock() + 3600
+    world.registrar.copies = 1
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=AFTER) as node:
+        await world.until(lambda: world.beats(node))
+        world.registrar.down, mirror.stands_in = True, True
+        await world.until(lambda: serves(node, cid))
+        world.registrar.down, mirror.stands_in = False, False
+        await world.until(lambda: not standing(node) and not node.state.holdings)
+
+
+async def test_all_nodes_meet_at_the_same_mirror_and_go_on_to_the_next_when_it_is_silent_too(
+    world: World,
+) -> None:
+    cid = await world.share(random_dataset("a", [50_000]))
+    mirrors = mirrors_of(world, 3)
+    more = {"mirrors": mirrors, "takeover": AFTER}
+    async with world.node("one", **more) as one, world.node("two", **more) as two:
+        await world.until(lambda: serves(one, cid) and serves(two, cid))
+        world.registrar.down = True
+        await world.until(lambda: any(len(m.holders(cid)) == 2 for m in mirrors))
+        (met,) = [m for m in mirrors if m.nodes]
+        met.down = True
+        rest = [m for m in mirrors if m is not met]
+        await world.until(lambda: any(len(m.holders(cid)) == 2 for m in rest))
+        assert sum(bool(m.nodes) for m in rest) == 1
+        met.down = world.registrar.down = False
+        await world.until(lambda: not standing(one) and not standing(two))
+        assert not any(m.claims for m in mirrors)
+        assert serves(one, cid)
+        assert serves(two, cid)
+
+
+async def test_a_restart_goes_on_with_the_mirror_while_the_registrar_is_still_silent(world: World) -> None:
+    cid = await world.share(random_dataset("a", [50_000]))
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=AFTER) as node:
+        await world.until(lambda: serves(node, cid))
+        world.registrar.down = True
+        await world.until(lambda: mirror.holders(cid))
+    async with world.node(mirrors=[mirror], takeover=3600.0) as node:
+        assert standing(node) == [mirror.url]
+        assert not any("serves no more" in problem for problem in node.status()["problems"])
+        world.registrar.down = False
+        # the time it waits for is over at once
+        node.stand_ins._after = 0.0
+        await world.until(lambda: not standing(node))
+        assert claimed(world.registrar, node) == {cid}
+
+
+async def test_a_short_silence_moves_nothing(world: World) -> None:
+    cid = await world.share(random_dataset("a", [50_000]))
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=3600.0) as node:
+        await world.until(lambda: serves(node, cid))
+        world.registrar.down = True
+        world.registrar.changed()
+        await world.until(lambda: not told(node, world.registrar.url)["reachable"])
+        await node.stand_ins.look_after()
+        world.registrar.down = False
+        await world.until(lambda: told(node, world.registrar.url)["reachable"])
+        assert not mirror.nodes
+        assert not standing(node)
+
+
+async def test_a_node_that_is_told_to_knows_no_stand_ins(world: World) -> None:
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=0.0) as node:
+        await world.until(lambda: world.beats(node))
+        world.registrar.down = True
+        world.clock.ahead = 7 * 86_400.0
+        await node.stand_ins.look_after()
+        assert not standing(node)
