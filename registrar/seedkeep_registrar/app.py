@@ -35,6 +35,7 @@ from seedkeep_registrar.api import (
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.exports import crawlers
+from seedkeep_registrar.federation import giving, working
 from seedkeep_registrar.federation import routes as federation
 from seedkeep_registrar.federation import service as federating
 from seedkeep_registrar.feeds import routes as feeds
@@ -62,6 +63,7 @@ _ROUTES = (
     discovery,
     log,
     federation,
+    giving,
     objects,
     records,
     resolve,
@@ -110,6 +112,7 @@ _PARTS = (
     pages,
     crawlers,
     federating,
+    working,
     announce,
 )
 

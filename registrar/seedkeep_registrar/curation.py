@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from seedkeep.core.audit import Outcome
 from seedkeep.core.errors import Conflict, InvalidInput, NotFound, Refused
-from seedkeep.core.events import sign_event, sign_second
+from seedkeep.core.events import Event, sign_event, sign_second
 from seedkeep.core.record import Editor
 from seedkeep.core.revision import check_editor
 from seedkeep.core.taints.body import LiftBody, Order, Subject, TaintBody
@@ -125,6 +125,20 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
         hold = order.is_hold(event.created)
         _check_open(connection, who, approver, every, order, hold=hold)
     events.append(connection, head, event, given.body, now=now)
+    proposal = _count(connection, registrar, event, order, approver, proposal)
+    return _decision(connection, who, proposal, new=True)
+
+
+def _count(
+    connection: Connection,
+    registrar: Registrar,
+    event: Event,
+    order: Order,
+    approver: str,
+    proposal: Taint | None,
+) -> Taint:
+    """A curator's event counts: it proposes, or agrees to ``proposal``, which may be enough."""
+    who = curators.read(connection, registrar.settings)
     if proposal is None:
         proposal = Taint(event.hash(), order, PROPOSED, event.created, "", 0, "")
         taints.propose(connection, proposal)
@@ -132,7 +146,26 @@ def _taint(connection: Connection, registrar: Registrar, given: SignedEvent, bod
     decision = _decision(connection, who, proposal, new=True)
     if decision.approvals >= decision.needed:
         _stand(connection, registrar, proposal)
-    return _decision(connection, who, known(connection, proposal.id), new=True)
+    return known(connection, proposal.id)
+
+
+def restore(connection: Connection, registrar: Registrar, event: Event, body: bytes) -> None:
+    """A taint or lift that this registrar had taken and lost counts again; it was checked when it was taken.
+
+    Raises:
+        NotFound: the taint that it lifts is not here.
+    """
+    if event.type == "lift":
+        one = known(connection, event.rid)
+        if one.state != LIFTED:
+            _end(connection, registrar, one, event)
+        return
+    said = TaintBody.parse(body)
+    order = said.order
+    open_ones = (t for t in taints.of_subject(connection, order.subject) if t.state == PROPOSED)
+    proposal = next((t for t in open_ones if _same(t.order, order)), None)
+    if taints.of_event(connection, event.hash()) is None:
+        _count(connection, registrar, event, order, curators.name_of(event, said.editor), proposal)
 
 
 def _same(one: Order, other: Order) -> bool:
@@ -264,13 +297,17 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
         raise Conflict(f"taint {taint_id[:12]}… is lifted already")
     check_created(registrar, event)
     events.append(connection, head, event, given.body, now=registrar.clock())
-    taints.lift(connection, one, event.hash())
+    _end(connection, registrar, one, event)
+    return _decision(connection, who, known(connection, taint_id), new=True)
+
+
+def _end(connection: Connection, registrar: Registrar, one: Taint, lifting: Event) -> None:
+    taints.lift(connection, one, lifting.hash())
     if one.state == STANDING:
         taint_marks.unmark(connection, one)
         _search_again(connection, one.order.subject)
     if one.version:
         registrar.taint_head.issue(connection)
-    return _decision(connection, who, known(connection, taint_id), new=True)
 
 
 def any_expired(connection: Connection, registrar: Registrar) -> bool:

@@ -145,7 +145,7 @@ def may_edit(connection: Connection, registrar: Registrar, principal: Principal,
         return False
     keys = {bound.key for bound in account_keys.of_account(connection, principal.account.id)}
     # what the registrar recorded for an account is that account's until it has other stewards
-    own = str(principal.account.id) == record.account and str(registrar.key.public) in record.stewards
+    own = str(principal.account.id) == record.account and not registrar.own_keys.isdisjoint(record.stewards)
     return own or bool(keys & set(record.stewards))
 
 
@@ -304,7 +304,12 @@ def write_down(connection: Connection, registrar: Registrar, event: Event, after
         # nobody is to hold it any more
         audits.end_all(connection, content_id, Outcome.UNKNOWN.value, "withdrawn")
         claims.remove_all(connection, content_id)
-    changed = records.by_rid(connection, after.rid)
+    return read_again(connection, after.rid)
+
+
+def read_again(connection: Connection, rid: str) -> Found:
+    """A record that was changed in this transaction."""
+    changed = records.by_rid(connection, rid)
     assert changed is not None
     return documents.read(connection, changed)
 

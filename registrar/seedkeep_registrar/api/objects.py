@@ -18,6 +18,7 @@ from seedkeep_registrar.operations import uploads
 from seedkeep_registrar.problems import TooLarge
 from seedkeep_registrar.registration import check_member
 from seedkeep_registrar.store import records, taints
+from seedkeep_registrar.store.records import Record
 
 routes = web.RouteTableDef()
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -73,14 +74,30 @@ async def object_answer(registrar: Registrar, sha256: str) -> web.StreamResponse
         NotFound: no record names it.
         TaintedRecord, WithdrawnRecord: the record may not be given out.
     """
+    record = await named_object(registrar, sha256)
+    if record.withdrawn:
+        raise await documents.gone(registrar, record)
+    return file_answer(registrar, sha256)
+
+
+async def named_object(registrar: Registrar, sha256: str) -> Record:
+    """The record that names an object.
+
+    Raises:
+        NotFound: there is none.
+        TaintedRecord: it may not be given out.
+    """
     record = await registrar.db.read(records.naming, sha256)
     if record is None:
         raise NotFound(f"no record names an object {sha256[:12]}…")
     standing = await registrar.db.read(taints.standing_on_record, record.rid)
     if standing:
         raise documents.tainted_record(record, tuple(standing))
-    if record.withdrawn:
-        raise await documents.gone(registrar, record)
+    return record
+
+
+def file_answer(registrar: Registrar, sha256: str) -> web.StreamResponse:
+    """The bytes of an object."""
     return web.FileResponse(
         registrar.objects.path(sha256),
         headers={

@@ -19,14 +19,17 @@ class LatestVersion(TypedDict):
 
 
 class ConflictProblem(Problem):
-    """What was to be changed is not as its sender thought; of a record: how it is now. Or several records
-    claim a name: those."""
+    """What was to be changed is not as its sender thought; of a record: how it is now. Or it belongs to
+    another registrar: which; `home_url` is empty where that is not known. Or several records claim a name:
+    those."""
 
     rid: NotRequired[Hex64]
     seq: NotRequired[Count]
     head: NotRequired[Hex64]
     event: NotRequired[Event]
     latest: NotRequired[LatestVersion]
+    home: NotRequired[str]
+    home_url: NotRequired[str]
     matches: NotRequired[list[Match]]
 
 

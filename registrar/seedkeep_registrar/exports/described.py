@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from seedkeep.core.identifiers import Identifier, Kind
 from seedkeep.core.licenses import License, license_of
@@ -111,7 +110,7 @@ def describe(
     page = str(document["landing_page"])
     manifest = body.get("dataset", {}).get("manifest", "")
     before = document["supersedes"]
-    host, local = urlsplit(catalog_url).hostname, document["ark"].rpartition("/")[2]
+    host, local = document["home"].partition("/")[0].partition(":")[0], document["ark"].rpartition("/")[2]
     lsid = Identifier(Kind.LSID, f"{host}:{local}", revision=document["seq"])
     names = [
         ("ARK", document["ark"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,42 @@ class PeerClient:
         """
         headers = {"Content-Type": "text/plain"}
         return await self._ask("POST", url, limit=MAX_DOCUMENT, body=body, headers=headers, patience=patience)
+
+    async def ask(self, url: str, message: Mapping[str, Any], *, limit: int) -> bytes:
+        """POST of JSON, unsigned, that is answered with at most ``limit`` bytes.
+
+        Raises:
+            Unreachable: no answer, or one that is none.
+            InvalidInput: more than that.
+        """
+        headers = {"Content-Type": "application/json"}
+        got = await self._ask("POST", url, limit=limit, body=jcs.dumps(dict(message)), headers=headers)
+        if got.status != 200:
+            raise Unreachable(f"{url} answers {got.status}")
+        return got.body
+
+    async def chunks(self, url: str, *, silence: float = PATIENCE_S) -> AsyncIterator[bytes]:
+        """GET of something that may be large, a part at a time; how much is taken is for the caller.
+
+        Args:
+            silence: seconds between two parts after which it is given up.
+
+        Raises:
+            Unreachable: no answer, or it breaks off.
+            NotFound: 404, 410, 451.
+        """
+        timeout = aiohttp.ClientTimeout(connect=CONNECT_S, sock_read=silence)
+        try:
+            async with self._http().get(url, timeout=timeout, allow_redirects=False) as answer:
+                if answer.status in (404, 410, 451):
+                    raise NotFound(f"{url} is not there ({answer.status})")
+                if answer.status != 200:
+                    raise Unreachable(f"{url} answers {answer.status}")
+                async for chunk in answer.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error)[:200] or "it does not answer in time"
+            raise Unreachable(f"{url} cannot be reached: {reason}") from error
 
     async def send(self, url: str, message: Mapping[str, Any]) -> Got:
         """POST of JSON, signed with this registrar's key for exactly that URL; any status.

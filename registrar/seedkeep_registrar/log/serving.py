@@ -17,7 +17,7 @@ from seedkeep.core.log.tiles import ENTRIES, FULL, Tile, encode_bundle
 from seedkeep.core.log.tree import HASH_BYTES
 from seedkeep_registrar import documents
 from seedkeep_registrar.api.fields import path_hex64
-from seedkeep_registrar.api.objects import IMMUTABLE, object_answer
+from seedkeep_registrar.api.objects import IMMUTABLE, file_answer, named_object
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.store import events, records, taints, trees
 from seedkeep_registrar.store.events import OWN
@@ -52,11 +52,13 @@ async def get_tile(request: web.Request) -> web.Response:
 
 @routes.get("/objects/{sha256}")
 async def get_named(request: web.Request) -> web.StreamResponse:
-    """What an event or a record names by its digest: a body, or an object of a dataset."""
+    """What an event or a record names by its digest: a body, or an object of a dataset, of a withdrawn one
+    too, so that mirrors can tell what it was."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
     body = await registrar.db.read(public_body, sha256)
     if body is None:
-        return await object_answer(registrar, sha256)
+        await named_object(registrar, sha256)
+        return file_answer(registrar, sha256)
     return web.Response(body=body, headers=_BYTES)
 
 

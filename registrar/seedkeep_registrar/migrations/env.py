@@ -12,6 +12,7 @@ from seedkeep_registrar.store import (
     federation_tables,  # noqa: F401
     homes_tables,  # noqa: F401
     idempotency_tables,  # noqa: F401
+    key_ring_tables,  # noqa: F401
     log_tables,  # noqa: F401
     operation_tables,  # noqa: F401
     pages_tables,  # noqa: F401

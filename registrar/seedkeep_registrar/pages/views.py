@@ -100,6 +100,7 @@ def record_view(public_url: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """A record document, with what its page shows besides."""
     metadata = parse_metadata(document["metadata"])
     base = urlsplit(public_url).path.rstrip("/")
+    home = document["home_url"]
     return {
         **document,
         "title": metadata.title or document["name"],
@@ -110,6 +111,7 @@ def record_view(public_url: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "api_url": f"{public_url}/api/v1/records/{document['rid']}",
         "qr_url": f"{base}/records/{document['rid']}/qr.svg",
         "manifest": document["body"].get("dataset", {}).get("manifest", ""),  # it may have been dropped
+        "home_page": f"{home}/{document['ark']}" if document["mirrored"] and home else "",
         "now_at": document["latest"] if document["latest"] != document["rid"] else "",
     }
 

@@ -6,7 +6,7 @@ when it is due.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, exists, func, literal_column, select, update
@@ -103,6 +103,13 @@ def bodies_lacking(connection: Connection, digests: Sequence[str]) -> list[str]:
     return [sha256 for sha256 in wanted if sha256 not in here]
 
 
+def put_bodies(connection: Connection, some: Mapping[str, bytes]) -> None:
+    """Keep bodies, whose digests were checked."""
+    for sha256, body in some.items():
+        put = upsert(connection, bodies).values(sha256=sha256, body=body)
+        connection.execute(put.on_conflict_do_nothing())
+
+
 def is_waiting(connection: Connection, position: int) -> bool:
     """Whether an event still waits."""
     query = select(events.c.position).where(events.c.position == position, _WAITING)
@@ -124,14 +131,20 @@ def applied(connection: Connection, event: Waiting) -> None:
 
 
 def ended(connection: Connection, event: Waiting, state: str, problem: str) -> None:
-    """An event never counts: it is :data:`REFUSED`, or a :data:`FORK`; what waits for it is due."""
+    """An event never counts: it is :data:`REFUSED`, or a :data:`FORK`; what waits for it is due. Nothing
+    happens when it waits no more."""
+    if not is_waiting(connection, event.position):
+        return
     connection.execute(update(events).where(events.c.position == event.position).values(state=state))
     _explain(connection, event, problem, 0.0)
     _due(connection, event)
 
 
 def put_off(connection: Connection, event: Waiting, problem: str, now: float) -> None:
-    """An event cannot be applied now; it is due again after a pause that doubles each time."""
+    """An event cannot be applied now; it is due again after a pause that doubles each time. Nothing happens
+    when it waits no more."""
+    if not is_waiting(connection, event.position):
+        return
     query = select(event_problems.c.tries).where(event_problems.c.position == event.position)
     tries = connection.execute(query).scalar_one_or_none() or 0
     pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries, _MOST_DOUBLINGS))

@@ -129,6 +129,7 @@ def cosign(
     made = Signed(signed.size, signed.root, note, len(cosignatures(note, cosigners)) >= wanted)
     if known is None:
         trees.add_checkpoint(connection, of, made, now)
+        announce(connection, Kind.MIRRORED, str(of))  # what it covers can be applied
     elif made != known:
         held = update(checkpoints).where(checkpoints.c.log == of, checkpoints.c.size == signed.size)
         connection.execute(held.values(note=made.note, cosigned=made.cosigned))

@@ -1,0 +1,84 @@
+"""What other registrars need to apply events: bodies and objects of datasets, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta
+from sqlalchemy import Connection
+
+from seedkeep.core import jcs
+from seedkeep.core.errors import Error, InvalidInput
+from seedkeep_registrar import auth
+from seedkeep_registrar.api.fields import HEX64
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.federation import bundle
+from seedkeep_registrar.interface.fields import Hex64
+from seedkeep_registrar.interface.operation import Body, Content, operation
+from seedkeep_registrar.log.serving import public_body
+from seedkeep_registrar.store import records, taints
+
+routes = web.RouteTableDef()
+_MAX_QUESTION = 100 * bundle.MOST
+
+
+class Wanted(Body):
+    """The objects that are wanted."""
+
+    sha256: Annotated[list[Hex64], Meta(max_length=bundle.MOST)]
+
+
+@routes.post("/api/v1/objects/bundle")
+@operation(
+    "Read many small objects",
+    tag="Objects",
+    answers={200: Content("application/octet-stream")},
+    body=Wanted,
+)
+async def get_bundle(request: web.Request) -> web.Response:
+    """Bodies of events and objects of datasets, of those asked for the ones that are here, may be given
+    out and have at most 1 MiB, up to 8 MiB in all: of each a line with its SHA-256 and its length, then its
+    bytes. What is left out can be asked for again, or read one by one at `/objects/{sha256}`."""
+    registrar = request.app[REGISTRAR]
+    message = jcs.loads(await auth.read_body(request, _MAX_QUESTION), limit=_MAX_QUESTION)
+    wanted = message.get("sha256") if isinstance(message, dict) and set(message) == {"sha256"} else None
+    if not isinstance(wanted, list) or len(wanted) > bundle.MOST or not all(map(_is_digest, wanted)):
+        raise InvalidInput(f"send sha256: a list of at most {bundle.MOST} digests")
+    found = await registrar.db.read(_read, registrar, list(dict.fromkeys(wanted)))
+    return web.Response(body=found, content_type="application/octet-stream")
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and HEX64.fullmatch(value) is not None
+
+
+def _read(connection: Connection, registrar: Registrar, wanted: Sequence[str]) -> bytes:
+    found: dict[str, bytes] = {}
+    left = bundle.MAX_BYTES
+    for sha256 in wanted:
+        data = _one(connection, registrar, sha256)
+        if data is not None and len(data) <= left:
+            found[sha256] = data
+            left -= len(data)
+    return bundle.encode(found)
+
+
+def _one(connection: Connection, registrar: Registrar, sha256: str) -> bytes | None:
+    """A body or an object that may be given out, unless it is large."""
+    try:
+        body = public_body(connection, sha256)
+    except Error:  # not for the public, dropped, or tainted
+        return None
+    if body is not None:
+        return body
+    record = records.naming(connection, sha256)
+    if record is None or taints.standing_on_record(connection, record.rid):
+        return None
+    if (registrar.objects.size(sha256) or 0) > bundle.LARGEST:
+        return None
+    try:
+        return registrar.objects.read(sha256)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,154 @@
+"""The task that applies what other logs have brought, in the leading process.
+
+It takes what is due of each log, some at a time, fetches what that needs, and applies every event in a
+transaction of its own: whatever happens in between, nothing is lost, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
+from seedkeep.core.revision import RECORD
+from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.entering import objects_of
+from seedkeep_registrar.federation import applying
+from seedkeep_registrar.federation.applying import CHANGES, Contradicts, Later, Never
+from seedkeep_registrar.federation.bodies import Bodies
+from seedkeep_registrar.federation.service import FEDERATION
+from seedkeep_registrar.processes.signals import Kind
+from seedkeep_registrar.registration import prepare
+from seedkeep_registrar.store import backlog, events, peers
+from seedkeep_registrar.store.backlog import Waiting
+from seedkeep_registrar.store.events import FORK, OWN, REFUSED
+
+_LOG = logging.getLogger(__name__)
+#: events taken at a time, and records prepared at once
+_SOME, _AT_ONCE = 256, 8
+#: without a signal it is looked for what is due so often, in seconds
+_LOOK_S = 5.0
+
+
+class Working:
+    """Owns the task; one for the process."""
+
+    def __init__(self, registrar: Registrar, bodies: Bodies) -> None:
+        self._registrar = registrar
+        self._bodies = bodies
+        self._news = asyncio.Event()
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._task: asyncio.Task[None] | None = None
+        for kind in (Kind.MIRRORED, Kind.FEDERATION):
+            registrar.signals.on(kind, lambda _: self._news.set())
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the task and wait for it."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                if self._registrar.signals.leading:
+                    while await self._round():
+                        pass
+            except Unavailable as error:
+                _LOG.warning("federation: nothing can be applied now: %s", error.what)
+            except Exception:
+                _LOG.exception("federation: what is mirrored could not be applied")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._news.wait()
+
+    async def _round(self) -> bool:
+        """Try some of what is due of every log; whether anything was."""
+        registrar, tried = self._registrar, False
+        for log in await registrar.db.read(_logs):
+            some = await registrar.db.read(backlog.due, log, registrar.clock(), _SOME)
+            if not some:
+                continue
+            tried = True
+            await self._bodies.bodies(log, [w.body_sha256 for w in some if applying.needs_body(w)])
+            chains = defaultdict[str, list[Waiting]](list)
+            for waiting in some:
+                chains[waiting.rid].append(waiting)
+            await asyncio.gather(*map(self._chain, chains.values()))
+        return tried
+
+    async def _chain(self, chain: list[Waiting]) -> None:
+        """Try the events of one record, in their order."""
+        async with self._room:
+            for waiting in chain:
+                await self._one(waiting)
+
+    async def _one(self, waiting: Waiting) -> None:
+        db, now = self._registrar.db, self._registrar.clock()
+        try:
+            await self._apply(waiting)
+        except (Never, Contradicts) as error:
+            state = FORK if isinstance(error, Contradicts) else REFUSED
+            _LOG.warning(
+                "federation: entry %d of log %d is refused: %s", waiting.index, waiting.log, error.what
+            )
+            await db.write(backlog.ended, waiting, state, error.what)
+        except Error as error:
+            await db.write(backlog.put_off, waiting, error.what, now)
+        except Exception:
+            _LOG.exception("federation: entry %d of log %d could not be applied", waiting.index, waiting.log)
+            await db.write(backlog.put_off, waiting, "this registrar failed to apply it, see its log", now)
+
+    async def _apply(self, waiting: Waiting) -> None:
+        registrar, db = self._registrar, self._registrar.db
+        event = applying.read_event(waiting)
+        home = await db.read(applying.home_of, registrar, waiting.log)
+        data = await db.read(events.body, waiting.body_sha256) if applying.needs_body(waiting) else b""
+        if data is None:
+            raise Later("no other registrar gives its body")
+        if waiting.type == RECORD:
+            body = applying.read_record(waiting, event, data, home)
+            await self._bodies.objects(waiting.log, [sha256 for _, sha256 in objects_of(body)])
+            try:
+                ready = await prepare(registrar, body, data)
+            except (InvalidInput, VerificationFailed) as error:
+                raise Never(error.what) from error
+            found = await db.write(applying.enter_record, registrar, waiting, ready, home)
+        elif waiting.type in CHANGES:
+            found = await db.write(applying.change_record, registrar, waiting, event, data, home)
+        else:
+            await db.write(applying.keep, registrar, waiting, event, data)
+            return
+        registrar.changes.registered(found.record)
+        registrar.wakeups.wake_all()
+
+
+def _logs(connection: Connection) -> list[int]:
+    """The logs of which events wait, without those that are not followed at present."""
+    followed = {OWN, *(peer.id for peer in peers.every(connection, peers.ACTIVE))}
+    return [log for log in backlog.logs(connection) if log in followed]
+
+
+def setup(app: web.Application) -> None:
+    """Start and stop with the application."""
+    working = Working(app[REGISTRAR], Bodies(app[REGISTRAR], app[FEDERATION].http))
+
+    async def running(_: web.Application) -> AsyncIterator[None]:
+        working.start()
+        yield
+        await working.stop()
+
+    app.cleanup_ctx.append(running)

@@ -1,0 +1,217 @@
+"""Records of other registrars: applied here, served when their home is gone, changed nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from seedkeep.core.bencode import decode
+from seedkeep.core.errors import InvalidInput, Unreachable, VerificationFailed
+from seedkeep.core.events import Event
+from seedkeep.core.metadata import Metadata
+from seedkeep.core.notes import Verifier
+from seedkeep.core.revision import RehomeBody, RevisionBody
+from seedkeep.record_document import Record
+from seedkeep_registrar.federation import bundle
+from seedkeep_registrar.federation.bodies import Bodies
+from seedkeep_registrar.federation.client import PeerClient
+from seedkeep_registrar.processes.signals import Kind, Signal
+from seedkeep_registrar.store import events, peers
+from tests.support.federating import agree, befriend, known, poke, until
+from tests.support.ports import free_port
+from tests.support.registrar import (
+    Answer,
+    Person,
+    RegistrarUnderTest,
+    new_key,
+    shareable,
+    start_registrar,
+)
+
+
+async def record_at(one: RegistrarUnderTest, rid: str, *, seq: int = 0) -> dict[str, Any]:
+    """The document of a record at a registrar, once it has that many events."""
+
+    async def look() -> dict[str, Any] | None:
+        answer = await one.person().get(f"/api/v1/records/{rid}")
+        return dict(answer.json) if answer.status == 200 and answer.json["seq"] >= seq else None
+
+    found: dict[str, Any] = await until(look)
+    return found
+
+
+def at(one: RegistrarUnderTest, person: Person) -> Person:
+    """The same person, who talks to another registrar."""
+    return one.person(person.key)
+
+
+async def revise(person: Person, head: Event, title: str) -> Answer:
+    """Send a revision on top of an event to a registrar, addressed to it."""
+    body = RevisionBody(Metadata(title=title), (), 3, (str(person),)).encode()
+    return await person.submit(person.event(body, "revision", after=head), body)
+
+
+async def move(person: Person, head: Event, source: str) -> Answer:
+    """Make the registrar to which this person talks the home of a record."""
+    body = RehomeBody(source, person.origin, "it burnt down").encode()
+    return await person.submit(person.event(body, "rehome", after=head), body)
+
+
+async def test_a_record_is_found_and_served_by_a_mirror_when_its_home_is_gone(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    b, what = any_registrar, shareable()
+    async with start_registrar(tmp_path / "a", naan="12345") as a:
+        await befriend(a, b)
+        made = await a.person().register(what)
+        told = await record_at(b, made["rid"])
+        home, vkey = a.context.origin, a.context.vkey
+    assert told["ark"] == made["ark"]
+    assert told["ark"].startswith("ark:/12345/")
+    assert (told["home"], told["home_url"], told["mirrored"]) == (home, a.url, True)
+    assert Record.parse(told, b.context.vkey, vkey).rid == made["rid"]
+    someone, content = b.person(), what.dataset().content_id
+    for name in (made["ark"], content, f"hash://sha256/{what.data.manifest.files[0].sha256}"):
+        found = await someone.get(f"/api/v1/resolve?id={name}")
+        assert [m["rid"] for m in found.json["matches"]] == [made["rid"]]
+    assert [r["rid"] for r in (await someone.get("/api/v1/search?q=test")).json["results"]] == [made["rid"]]
+    torrent = decode((await someone.get(f"/torrents/{content}.torrent")).body)
+    assert torrent[b"announce"].decode() == f"{b.url}/announce"
+    page = (await someone.get(f"/records/{made['rid']}")).body.decode()
+    assert f'<a href="{a.url}/{made["ark"]}">' in page
+    assert "mirrored here" in page
+    for sha256, data in what.objects.items():
+        assert (await someone.get(f"/objects/{sha256}")).body == data
+    hashed = "".join(f"%{content[i : i + 2]}" for i in range(0, 40, 2))
+    announced = await someone.get(
+        f"/announce?info_hash={hashed}&peer_id={'x' * 20}&port=6881&left=0&compact=1"
+    )
+    assert b"failure" not in announced.body
+
+
+async def test_edits_go_on_at_a_new_home_and_the_old_one_follows(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    b, settings = any_registrar, {"listen": f"127.0.0.1:{free_port()}"}
+    async with start_registrar(tmp_path / "a", **settings) as a:
+        await befriend(a, b)
+        alice = a.person()
+        made = await alice.register(shareable())
+        first, home, rid = Event.parse(made["event"]), a.context.origin, made["rid"]
+        assert (await revise(alice, first, "As A says")).status == 201
+        told = await record_at(b, rid, seq=1)
+        second, there = Event.parse(told["revision"]["event"]), at(b, alice)
+        refused = await revise(there, second, "As B says")
+        assert (refused.status, refused.json["home"], refused.json["home_url"]) == (409, home, a.url)
+        assert "seedkeep rehome" in refused.json["hint"]
+        stranger = await move(b.person(), second, home)
+        assert stranger.status == 403
+    moved = await move(there, second, home)
+    assert (moved.status, moved.json["home"], moved.json["mirrored"]) == (201, b.context.origin, False)
+    third = Event.parse(moved.json["revision"]["event"])
+    assert (await revise(there, third, "As B says")).status == 201
+    history = await there.get(f"/api/v1/records/{rid}/revisions")
+    assert [e["type"] for e in history.json["revisions"]] == ["record", "revision", "rehome", "revision"]
+    assert history.json["revisions"][2]["changes"] == [
+        {"field": "home", "before": [home], "after": [b.context.origin]}
+    ]
+    async with start_registrar(tmp_path / "a", **settings) as a:
+        await poke(a, b.context.origin)
+        told = await record_at(a, rid, seq=3)
+        chain = (await a.person().get(f"/api/v1/records/{rid}/revisions")).json["revisions"][1:]
+        record = Record.parse({**told, "chain": chain}, a.context.vkey, b.context.vkey)
+        assert (record.state.home, record.state.metadata.title) == (b.context.origin, "As B says")
+        assert (told["home"], told["mirrored"]) == (b.context.origin, True)
+        late = await revise(at(a, alice), record.state.head, "As A says again")
+        assert (late.status, late.json["home"]) == (409, b.context.origin)
+
+
+async def set_state(one: RegistrarUnderTest, other: RegistrarUnderTest, state: str) -> None:
+    """Let a registrar follow another one, or not."""
+    peer = await known(one, other.context.origin)
+    await one.context.db.write(peers.set_state, peer.id, state)
+    one.context.signals.hear([Signal(Kind.FEDERATION, "")])
+
+
+async def test_two_changes_in_one_place_freeze_a_record_which_is_still_found(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    b = any_registrar
+    async with start_registrar(tmp_path / "a") as a:
+        await befriend(a, b)
+        alice = a.person()
+        made = await alice.register(shareable())
+        first, rid = Event.parse(made["event"]), made["rid"]
+        await record_at(b, rid)
+        for one, other in ((a, b), (b, a)):
+            await set_state(one, other, peers.PAUSED)
+        assert (await move(at(b, alice), first, a.context.origin)).status == 201
+        assert (await revise(alice, first, "As A says")).status == 201
+        for one, other in ((a, b), (b, a)):
+            await set_state(one, other, peers.ACTIVE)
+        for one in (a, b):
+
+            async def frozen(one: RegistrarUnderTest = one) -> bool:
+                return bool((await record_at(one, rid))["fork"])
+
+            await until(frozen)
+            told = await record_at(one, rid)
+            refused = await revise(at(one, alice), Event.parse(told["revision"]["event"]), "Once more")
+            assert refused.status == 409
+            assert "two registrars have taken different changes" in refused.json["detail"]
+            page = (await one.person().get(f"/records/{rid}")).body.decode()
+            assert "Two registrars tell different things" in page
+            assert (await one.person().get(f"/api/v1/resolve?id={made['ark']}")).status == 200
+
+
+class Liar:
+    """Answers for two registrars, of which the first gives wrong bytes."""
+
+    def __init__(self, true: dict[str, bytes]) -> None:
+        self.true, self.asked = true, list[str]()
+
+    async def ask(self, url: str, message: dict[str, list[str]], *, limit: int) -> bytes:
+        self.asked.append(url)
+        small = {name: data for name, data in self.true.items() if len(data) < 1000}
+        given = bundle.encode({name: small[name] for name in message["sha256"] if name in small})
+        return given if url.startswith("http://honest") else given[:-1] + b"?"
+
+    async def chunks(self, url: str) -> AsyncIterator[bytes]:
+        self.asked.append(url)
+        data = self.true.get(url.rpartition("/")[2], b"nothing of the kind")
+        yield data if url.startswith("http://honest") else b"wrong"
+
+
+async def test_a_registrar_that_gives_wrong_bytes_is_passed_over(registrar: RegistrarUnderTest) -> None:
+    for name in ("liar.example", "honest.example"):
+        await agree(registrar, Verifier(name, new_key().public), f"http://{name}")
+        peer = await known(registrar, name)
+        await registrar.context.db.write(peers.set_state, peer.id, peers.PAUSED)
+    every = {hashlib.sha256(data).hexdigest(): data for data in (b"{}", b"small", b"large" * 1000)}
+    http = Liar(every)
+    bodies = Bodies(registrar.context, cast(PeerClient, http))
+    for id_ in (1, 2):
+        await registrar.context.db.write(peers.set_state, id_, peers.ACTIVE)
+    body, *objects = every
+    await bodies.bodies(1, [body])
+    await bodies.objects(1, objects)
+    assert await registrar.context.db.read(events.body, body) == b"{}"
+    assert [registrar.context.objects.read(name) for name in objects] == [every[name] for name in objects]
+    assert http.asked[0].startswith("http://liar")
+    with pytest.raises(Unreachable):
+        await bodies.objects(1, [hashlib.sha256(b"nobody has it").hexdigest()])
+
+
+_NOTHING = hashlib.sha256(b"").hexdigest().encode()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"x", b"0" * 64 + b" 5\nfour", _NOTHING + b" 0\n", b"0" * 64 + b" 9999999999\n"]
+)
+def test_a_malformed_bundle_is_refused(answer: bytes) -> None:
+    with pytest.raises((InvalidInput, VerificationFailed)):
+        bundle.parse(answer, ["0" * 64])
