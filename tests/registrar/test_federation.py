@@ -1,104 +1,213 @@
-"""Registrars that follow each other: consent, mirrors, cosignatures, and what they know of each other."""
+"""Registrars that follow each other: consent, mirrors, cosignatures, lost events, and the witness."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import cosignatures
 from seedkeep.core.log.tiles import parse_bundle
+from seedkeep.core.log.witness import SIZE_TYPE, AddCheckpoint
 from seedkeep.core.notes import Cosigner
-from seedkeep_registrar.federation import consent
-from seedkeep_registrar.store import mirrors, peers
-from seedkeep_registrar.store.peers import Peer
-from tests.support.registrar import RegistrarUnderTest, shareable, start_registrar
-
-PATIENCE_S = 60
-
-
-async def until(look: Callable[[], Awaitable[Any]]) -> Any:
-    """What ``look`` gives, once that is something."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := await look()):
-            await asyncio.sleep(0.02)
-    return found
+from seedkeep_registrar.cli import registrar as command
+from seedkeep_registrar.store import peers
+from tests.support.federating import agree, befriend, known, mirror, mirrored, poke, until
+from tests.support.lying_registrar import LyingRegistrar, lying_registrar
+from tests.support.ports import free_port
+from tests.support.registrar import Answer, RegistrarUnderTest, registrar_with, shareable, start_registrar
 
 
-async def agree(one: RegistrarUnderTest, other: RegistrarUnderTest) -> None:
-    """The operator of ``one`` adds the other one."""
-    context = other.context
-    await one.context.db.write(
-        consent.wanted_by_operator, context.vkey, url=other.url, naan="99999", now=one.clock()
-    )
-
-
-async def known(one: RegistrarUnderTest, other: RegistrarUnderTest) -> Peer | None:
-    return await one.context.db.read(peers.by_origin, other.context.origin)
-
-
-def mirror(of: RegistrarUnderTest) -> str:
-    return f"/mirror/{peers.name_of(of.context.origin)}"
-
-
-async def mirrored(at: RegistrarUnderTest, of: RegistrarUnderTest, size: int) -> Checkpoint:
-    """The checkpoint of the mirror, once it has that size."""
-
-    async def look() -> Checkpoint | None:
-        answer = await at.person().get(f"{mirror(of)}/checkpoint")
-        if answer.status != 200:
-            return None
-        seen = Checkpoint.open(answer.body, of.context.vkey)
-        return seen if seen.size >= size else None
-
-    found: Checkpoint = await until(look)
-    return found
-
-
-@pytest.fixture
-async def pair(
-    tmp_path: Path, database_url: str
-) -> AsyncIterator[tuple[RegistrarUnderTest, RegistrarUnderTest]]:
-    """Two registrars that follow each other; the first one runs on SQLite, then on PostgreSQL."""
-    async with AsyncExitStack() as stack:
-        a = await stack.enter_async_context(start_registrar(tmp_path / "a", database_url=database_url))
-        b = await stack.enter_async_context(start_registrar(tmp_path / "b"))
-        await agree(a, b)
-        await agree(b, a)
-        for one, other in ((a, b), (b, a)):
-            await until(lambda one=one, other=other: is_active(one, other))
-        yield a, b
-
-
-async def is_active(one: RegistrarUnderTest, other: RegistrarUnderTest) -> bool:
-    peer = await known(one, other)
-    return peer is not None and peer.state == peers.ACTIVE
+def cosigner(one: RegistrarUnderTest) -> Cosigner:
+    return Cosigner(one.context.origin, one.context.key.public)
 
 
 async def test_an_event_is_soon_at_the_peer_and_cosigned(
-    pair: tuple[RegistrarUnderTest, RegistrarUnderTest],
+    any_registrar: RegistrarUnderTest, tmp_path: Path
 ) -> None:
-    a, b = pair
-    await mirrored(b, a, 0)
-    began = asyncio.get_running_loop().time()
-    await a.person().register(shareable())
-    head = await mirrored(b, a, 1)
-    print("visible after", asyncio.get_running_loop().time() - began)
-    own = Checkpoint.open((await a.person().get("/log/checkpoint")).body, a.context.vkey)
-    assert head == own
-    for path in ("/tile/0/000.p/1", "/tile/entries/000.p/1"):
-        there = await b.person().get(mirror(a) + path)
-        assert there.body == (await a.person().get(f"/log{path}")).body
-    assert len(parse_bundle(there.body, 1)) == 1
-    cosigner = Cosigner(b.context.origin, b.context.key.public)
+    a = any_registrar
+    async with start_registrar(tmp_path / "b") as b:
+        await befriend(a, b)
+        await a.person().register(shareable())
+        head = await mirrored(b, a.context.vkey, 1)
+        there = mirror(a.context.origin)
+        for path in ("/tile/0/000.p/1", "/tile/entries/000.p/1"):
+            kept = await b.person().get(there + path)
+            assert kept.body == (await a.person().get(f"/log{path}")).body
+        assert len(parse_bundle(kept.body, 1)) == 1
+        # the other way round
+        await b.person().register(shareable("b's"))
+        await mirrored(a, b.context.vkey, 1)
 
-    async def cosigned() -> bool:
-        note = (await a.person().get("/log/checkpoint")).body
-        return bool(cosignatures(note, [cosigner]))
+        async def cosigned() -> bytes | None:
+            note = (await a.person().get("/log/checkpoint")).body
+            return note if cosignatures(note, [cosigner(b)]) else None
 
-    await until(cosigned)
+        note = await until(cosigned)
+        assert Checkpoint.open(note, a.context.vkey) == head
+        found = (await b.person().get("/.well-known/seedkeep")).json["peers"]
+        assert found == [
+            {
+                "url": a.url,
+                "origin": a.context.origin,
+                "vkey": str(a.context.vkey),
+                "cosigner": str(cosigner(a)),
+            }
+        ]
+        note, list_ = await b.context.db.read(peers.taints_of, (await known(b, a.context.origin)).id)
+        assert (note.split("\n")[1], list_) == (a.context.origin, b"")
+        assert (await a.person().get(f"/mirror/{'0' * 64}/checkpoint")).status == 404
+
+
+async def commanded(one: RegistrarUnderTest, *words: str, fails: bool = False) -> Any:
+    """What ``seedkeep registrar peer …`` says; the registrar runs meanwhile."""
+    settings = one.context.settings
+    given = ["peer", *words, "--data", str(settings.data), "--json"]
+    if settings.database_url:
+        given += ["--database-url", settings.database_url]
+    ended = await asyncio.to_thread(CliRunner().invoke, command, given)
+    assert (ended.exception is not None) == fails, ended.output
+    return ended.exception if fails else json.loads(ended.stdout)
+
+
+async def test_both_operators_have_to_agree(any_registrar: RegistrarUnderTest, tmp_path: Path) -> None:
+    a = any_registrar
+    async with start_registrar(tmp_path / "b") as b:
+        told = await commanded(a, "add", b.url, "--yes")
+        assert (told["origin"], told["state"]) == (b.context.origin, "asked")
+
+        async def proposed() -> bool:
+            return bool((await commanded(b, "list"))["peers"])
+
+        await until(proposed)
+        (shown,) = (await commanded(b, "list"))["peers"]
+        assert (shown["origin"], shown["state"]) == (a.context.origin, "proposed")
+        assert (await b.person().get("/api/v1/peers")).json["peers"] == []  # not of this one's choosing
+        error = await commanded(b, "add", a.url, "--fingerprint", told["fingerprint"], fails=True)
+        assert a.context.origin in str(error)
+        await commanded(b, "add", a.url, "--fingerprint", shown["fingerprint"])
+        for one, other in ((a, b), (b, a)):
+
+            async def active(one: RegistrarUnderTest = one, other: RegistrarUnderTest = other) -> bool:
+                return (await known(one, other.context.origin)).state == peers.ACTIVE
+
+            await until(active)
+        await commanded(a, "pause", b.url)
+        assert (await commanded(a, "list"))["peers"][0]["state"] == "paused"
+        await commanded(a, "resume", b.context.origin)
+        await commanded(a, "remove", b.context.origin)
+        assert (await a.person().get("/.well-known/seedkeep")).json["peers"] == []
+        await commanded(a, "resume", b.context.origin, fails=True)
+        await commanded(a, "pause", "nobody.example", fails=True)
+
+
+async def ask(one: RegistrarUnderTest, body: str) -> Answer:
+    async with one.session.post(f"{one.url}/add-checkpoint", data=body.encode()) as answer:
+        return Answer(answer.status, answer.headers, await answer.read())
+
+
+async def followed(one: RegistrarUnderTest, liar: LyingRegistrar) -> None:
+    """``one`` follows it, and has asked it once."""
+    await agree(one, liar.vkey, liar.url)
+
+    async def asked() -> bool:
+        peer = await known(one, liar.origin)
+        return peer.state == peers.ACTIVE and peer.last_poll > 0
+
+    await until(asked)
+
+
+async def test_a_witness_answers_as_the_specification_says(any_registrar: RegistrarUnderTest) -> None:
+    one = any_registrar
+    async with lying_registrar() as log:
+        await followed(one, log)
+        first, more = log.events(3), log.events(5)
+        log.show(first)
+        good = await ask(one, AddCheckpoint(0, (), log.note).encode())
+        assert good.status == 200
+        made = cosignatures(f"{log.note}{good.body.decode()}", [cosigner(one)])
+        assert [one.time > 0 for one in made] == [True]
+        # it was stored before it was cosigned
+        assert (await known(one, log.origin)).stored == 3
+        again = await ask(one, AddCheckpoint(3, (), log.note).encode())
+        assert (again.status, again.body) == (200, good.body)
+        behind = await ask(one, AddCheckpoint(0, (), log.show(more)).encode())
+        assert (behind.status, behind.body) == (409, b"3\n")
+        assert behind.headers["Content-Type"].startswith(SIZE_TYPE)
+        assert (await ask(one, AddCheckpoint(9, (), log.note).encode())).status == 400
+        assert (await ask(one, "old 3\nnonsense")).status == 400
+        assert (await ask(one, AddCheckpoint(3, (b"\0" * 32,), log.note).encode())).status == 422
+        forged = log.note.replace("\n5\n", "\n6\n")
+        assert (await ask(one, AddCheckpoint(3, (), forged).encode())).status == 403
+        stranger = Checkpoint("stranger.example", 0, b"\0" * 32).sign(log.key)
+        assert (await ask(one, AddCheckpoint(0, (), stranger).encode())).status == 404
+        assert (await known(one, log.origin)).state == peers.ACTIVE
+
+
+async def test_what_cannot_be_stored_is_not_cosigned(registrar: RegistrarUnderTest) -> None:
+    async with lying_registrar() as log:
+        await followed(registrar, log)
+        log.show(log.events(3))
+        log.mangle = lambda path, data: b"" if "entries" in path else data
+        assert (await ask(registrar, AddCheckpoint(0, (), log.note).encode())).status == 503
+        note = (await registrar.person().get(f"{mirror(log.origin)}/checkpoint")).body
+        assert b"\n3\n" not in note
+        log.mangle = lambda path, data: data
+        assert (await ask(registrar, AddCheckpoint(0, (), log.note).encode())).status == 200
+
+
+async def test_a_registrar_set_back_to_an_old_backup_gets_its_events_back(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = {"listen": f"127.0.0.1:{free_port()}"}
+    async with registrar_with(tmp_path, database_url) as b:
+        async with start_registrar(tmp_path / "a", **settings) as a:
+            await befriend(a, b)
+            await a.person().register(shareable("old"))
+            await mirrored(b, a.context.vkey, 1)
+        shutil.copytree(tmp_path / "a", tmp_path / "backup")
+        async with start_registrar(tmp_path / "a", **settings) as a:
+            for name in ("lost one", "lost two"):
+                await a.person().register(shareable(name))
+            head = await mirrored(b, a.context.vkey, 3)
+        shutil.rmtree(tmp_path / "a")
+        shutil.copytree(tmp_path / "backup", tmp_path / "a")
+        async with start_registrar(tmp_path / "a", **settings) as a:
+            back = Checkpoint.open((await a.person().get("/log/checkpoint")).body, a.context.vkey)
+            assert back == head
+            leaves = (await a.person().get("/log/tile/entries/000.p/3")).body
+            assert leaves == (await b.person().get(f"{mirror(a.context.origin)}/tile/entries/000.p/3")).body
+            assert (await poke(b, a.context.origin)).problem == ""
+            assert (await b.person().get("/api/v1/peers")).json["peers"][0]["evidence"] == []
+
+
+@pytest.mark.parametrize("way", ["replayed", "for another registrar", "another key", "unsigned"])
+async def test_consent_that_is_not_a_registrars_own_is_refused(
+    registrar: RegistrarUnderTest, way: str
+) -> None:
+    sender = registrar.person()
+    body = b'{"naan":"99999","url":"https://other.example","v":1}'
+    path = "/api/v1/peers"
+    headers = sender.signature("POST", path, body)
+    if way == "for another registrar":
+        there = registrar.person(sender.key)
+        there.url = "https://elsewhere.example"
+        headers = there.signature("POST", path, body)
+    first = await sender.send("POST", path, body, headers={} if way == "unsigned" else headers)
+    if way in ("unsigned", "for another registrar"):
+        assert first.status == 401
+        return
+    assert (first.status, first.json["state"]) == (202, "proposed")
+    if way == "replayed":
+        assert (await sender.send("POST", path, body, headers=headers)).status == 401
+        return
+    # once an operator has compared the key, no other one speaks for that name
+    known_one = await known(registrar, "other.example")
+    await agree(registrar, known_one.verifier, known_one.url)
+    assert (await registrar.person().send("POST", path, body)).status == 403

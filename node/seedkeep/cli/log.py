@@ -1,4 +1,4 @@
-"""``seedkeep log verify`` and ``seedkeep proof``: a registrar's log, checked as a whole or for one record."""
+"""``seedkeep log verify | evidence`` and ``seedkeep proof``: a registrar's log, and what it has done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import click
 from seedkeep.cli.data import find
 from seedkeep.cli.output import Output, Step
 from seedkeep.cli.running import json_option, registrar_option, run
-from seedkeep.core.errors import NotFound
+from seedkeep.core.errors import NotFound, VerificationFailed
+from seedkeep.core.log.evidence import MAX_EVIDENCE_BYTES, Evidence
 from seedkeep.core.notes import Verifier
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_size
@@ -46,6 +47,27 @@ def verify_log(url: str, vkey: str, as_json: bool, quiet: bool) -> None:
     kinds = ", ".join(f"{count} {kind}" for kind, count in fields["events"].items())
     text = f"the log of {fields['origin']} holds: {fields['size']} events" + (f" ({kinds})" if kinds else "")
     output.result(fields, f"{text}, {print_size(fields['bytes'])}, root {fields['root']}")
+
+
+@log.command("evidence")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--vkey", default="", help="The key of the registrar that one knows; it must be its evidence.")
+@json_option
+def check_evidence(file: Path, vkey: str, as_json: bool, quiet: bool) -> None:
+    """Check the evidence in FILE that a registrar has signed what cannot be; nobody is asked.
+
+    Registrars show such files on their page /federation.
+    """
+    try:
+        shown = Evidence.parse(_read(file, MAX_EVIDENCE_BYTES + 1))
+    except OSError as error:
+        raise NotFound(f"{printable(str(file))} cannot be read: {error.strerror}") from error
+    if vkey and Verifier.parse(vkey) != shown.log:
+        raise VerificationFailed(f"this is not about the key given, but about {shown.log}")
+    says = shown.check()
+    fields = {"ok": True, "kind": shown.kind.value, "origin": shown.log.name, "vkey": str(shown.log)}
+    text = says if vkey else f"{says}\nIts key is {shown.log}; compare it with the one that you know."
+    Output(as_json=as_json, quiet=quiet).result({**fields, "says": says}, text)
 
 
 async def _verify(url: str, vkey: str, output: Output) -> dict[str, Any]:

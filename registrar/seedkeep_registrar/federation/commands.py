@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import click
 
 from seedkeep.core.errors import Conflict, NotFound, Refused, UsageError
-from seedkeep.core.keys import PrivateKey, PublicKey
+from seedkeep.core.keys import PrivateKey
 from seedkeep.core.origin import origin_of
 from seedkeep_registrar import times
 from seedkeep_registrar.federation import consent
 from seedkeep_registrar.federation.client import MAX_DOCUMENT, Introduction, PeerClient, introduced
+from seedkeep_registrar.federation.reading import fingerprint
 from seedkeep_registrar.operations.command_line import common_options, settings_of, show
 from seedkeep_registrar.operations.reading import reading
 from seedkeep_registrar.operations.writing import noted, writing
@@ -26,12 +26,6 @@ _NEXT = {
     peers.ASKED: "it is asked to agree; its operator has to add this registrar, too",
     peers.ACTIVE: "both sides agree: it is followed from now on",
 }
-
-
-def fingerprint(key: PublicKey) -> str:
-    """What two operators read to each other: the first half of the key's SHA-256, in groups."""
-    digest = hashlib.sha256(key.raw).hexdigest()
-    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
 @click.group()

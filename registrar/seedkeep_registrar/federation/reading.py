@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from seedkeep.core.keys import PublicKey
 from seedkeep_registrar.store import mirrors, peers
 from seedkeep_registrar.store.mirrors import Kept
 from seedkeep_registrar.store.peers import Peer
+
+
+def fingerprint(key: PublicKey) -> str:
+    """What two operators read to each other: the first half of the key's SHA-256, in groups."""
+    digest = hashlib.sha256(key.raw).hexdigest()
+    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from seedkeep_registrar import auth, times
 from seedkeep_registrar.api.fields import path_hex64
 from seedkeep_registrar.context import REGISTRAR
 from seedkeep_registrar.federation import consent
-from seedkeep_registrar.federation.reading import Seen, overview
+from seedkeep_registrar.federation.reading import Seen, fingerprint, overview
 from seedkeep_registrar.federation.service import FEDERATION
 from seedkeep_registrar.interface.fields import Hex64, Moment
-from seedkeep_registrar.interface.operation import SIGNED, Body, Content, operation
+from seedkeep_registrar.interface.operation import SIGNED, Body, operation
 from seedkeep_registrar.log.serving import checkpoint_answer, tile_answer
 from seedkeep_registrar.store import mirrors, peers, trees
 from seedkeep_registrar.store.events import OWN
@@ -48,6 +48,7 @@ class PeerDocument(TypedDict):
     origin: str
     url: str
     vkey: str
+    fingerprint: Annotated[str, Meta(description="Of its key: what two operators read to each other.")]
     cosigner: Annotated[str, Meta(description="Cosigns the checkpoints of others.")]
     state: Annotated[str, Meta(description="asked, active, paused, removed or distrusted")]
     taint_mode: str
@@ -64,6 +65,18 @@ class PeerList(TypedDict):
 
     peers: list[PeerDocument]
     evidence: list[EvidenceDocument]
+
+
+class EvidenceFile(TypedDict):
+    """Signed checkpoints of a log, and what shows that they cannot be: see docs/protocol.md."""
+
+    v: Literal[1]
+    kind: Literal["fork", "broken-entry", "wrong-home"]
+    log: Annotated[str, Meta(description="The verifier key of the log.")]
+    notes: list[str]
+    path: list[str]
+    index: str
+    entry: str
 
 
 class Consent(Body):
@@ -191,7 +204,7 @@ async def list_peers(request: web.Request) -> web.Response:
 @operation(
     "Read the evidence against a registrar",
     tag="Federation",
-    answers={200: Content("application/json")},
+    answers={200: EvidenceFile},
     problems=(404,),
     path={"sha256": Hex64},
 )
@@ -228,6 +241,7 @@ def peer_list(public_url: str, seen: Seen) -> PeerList:
                 "origin": peer.origin,
                 "url": peer.url,
                 "vkey": peer.vkey,
+                "fingerprint": fingerprint(peer.verifier.key),
                 "cosigner": str(peer.cosigner),
                 "state": peer.state,
                 "taint_mode": peer.taint_mode,

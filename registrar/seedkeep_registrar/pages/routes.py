@@ -13,7 +13,7 @@ from seedkeep_registrar.api.nodes import node_documents
 from seedkeep_registrar.api.resolve import CLAIMED, matches_of
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.documents import short_document
-from seedkeep_registrar.pages import dataset, taints
+from seedkeep_registrar.pages import dataset, federation, taints
 from seedkeep_registrar.pages.errors import pages_for_browsers
 from seedkeep_registrar.pages.forms import see
 from seedkeep_registrar.pages.render import HEADERS, STATIC, show
@@ -109,3 +109,4 @@ def setup(app: web.Application) -> None:
     app.add_routes(routes)
     app.add_routes(dataset.routes)
     app.add_routes(taints.routes)
+    app.add_routes(federation.routes)
