@@ -25,9 +25,10 @@ from seedkeep_registrar.operations.writing import writing
 from tests.support.registrar import RegistrarUnderTest, new_key, shareable, start_registrar
 
 
-async def run(data: Path, *arguments: str, fails: bool = False) -> Any:
+async def run(data: Path, *arguments: str, fails: bool = False, database_url: str = "") -> Any:
     """``seedkeep registrar key …`` of the registrar in ``data``."""
     told = ["key", *arguments, "--data", str(data), "--json"]
+    told += ["--database-url", database_url] if database_url else []
     result = await asyncio.to_thread(CliRunner().invoke, command, told)
     assert bool(result.exit_code) is fails, (result.output, result.exception)
     return result.exception if fails else json.loads(result.output)
@@ -115,25 +116,26 @@ async def test_key_compromise_the_thief_is_refused_before_and_after_the_rotation
         TrustedTaints(client.verifier).load_head(forged, now=time.time())
 
 
-async def test_a_rotation_that_was_cut_off_is_finished_or_dropped(tmp_path: Path) -> None:
+async def test_a_rotation_that_was_cut_off_is_finished_or_dropped(tmp_path: Path, database_url: str) -> None:
     data = tmp_path / "registrar"
-    async with start_registrar(data) as running:
+    where: dict[str, Any] = {"database_url": database_url}
+    async with start_registrar(data, **where) as running:
         listen = running.url.removeprefix("http://")
         await running.person().register(shareable())
-    url = f"sqlite:///{data / 'registrar.sqlite'}"
+        url = running.context.settings.sqlalchemy_url
     present = rotation.private_key(data / "registrar.pem")
     rotation.prepare(data, bytes(32))  # … and no more
-    assert (await run(data, "finish"))["finished"] is False
+    assert (await run(data, "finish", **where))["finished"] is False
     assert rotation.private_key(data / "registrar.pem").public == present.public
     online = rotation.prepare(data, b"n" * 32)
     with writing(url) as connection:
         trusted = TrustedKeys.pinned(running.context.vkey)
-        how = {"online": online, "recovery": (), "threshold": 0, "signers": (), "now": 1.0}
+        how: dict[str, Any] = {"online": online, "recovery": (), "threshold": 0, "signers": (), "now": 1.0}
         rotation.advance(connection, trusted, present, **how)
     with pytest.raises(UsageError, match="is not the key that version 1") as caught:
-        async with start_registrar(data, listen=listen):
+        async with start_registrar(data, listen=listen, **where):
             pass
     assert "key finish" in caught.value.hint
-    assert (await run(data, "finish"))["finished"] is True
-    async with start_registrar(data, listen=listen) as running:
+    assert (await run(data, "finish", **where))["finished"] is True
+    async with start_registrar(data, listen=listen, **where) as running:
         assert running.context.vkey == trusted.verifier
