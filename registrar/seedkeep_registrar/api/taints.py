@@ -92,8 +92,8 @@ class LiftMessage(Body):
 
 
 class ReceiptBody(Body):
-    """A node says that it passes nothing tainted of a dataset on any more, or that the bytes are gone from it;
-    signed, see docs/protocol.md."""
+    """A node says that it passes nothing tainted of a dataset on any more, or that the bytes are gone from
+    it; signed, see docs/protocol.md."""
 
     v: Literal[1]
     type: Literal["removal"]

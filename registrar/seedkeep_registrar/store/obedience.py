@@ -1,7 +1,7 @@
 """How taints are obeyed: how many nodes returned a receipt, and how long after the order.
 
-A dataset counts from the first receipt for it: when its bytes are deleted some days after nobody was served any
-more, the order was obeyed by then already.
+A dataset counts from the first receipt for it: when its bytes are deleted some days after nobody was served
+any more, the order was obeyed by then already.
 """
 
 from __future__ import annotations
