@@ -80,6 +80,13 @@ def test_deep_trees_are_followed_through_all_their_levels(monkeypatch: pytest.Mo
     # of the 273 full tiles only those that a proof of consistency needs: the entries give the others
     assert {tile.index for tile in mirror.fetched if tile.level == 0 and tile.width == 256} == {0, 256}
 
+    # a server whose full tiles and entries fit each other, but not the root above them
+    other, victim = SmallLog(), Mirror(log)
+    other.append(b"another", *log.leaves[1:])
+    with pytest.raises(VerificationFailed, match="tile/1/000"):
+        victim.follow(log.note(), lambda p: (other if p == "tile/1/000" or "entries" in p else log).get(p))
+    assert victim.leaves == []
+
 
 def test_an_older_checkpoint_changes_nothing() -> None:
     mirror = Mirror(LOG)
@@ -123,6 +130,19 @@ def test_wrong_bodies_and_oversized_tiles_are_refused_and_accuse_nobody(
     assert mirror.leaves == LOG.leaves[: len(mirror.leaves)]
     mirror.follow(LOG.note(), LOG.get)
     assert mirror.leaves == LOG.leaves
+
+
+def test_another_log_is_not_stored_under_a_signed_checkpoint() -> None:
+    mirror, other = Mirror(LOG), log_of(1500, fork_at=3)
+    with pytest.raises(VerificationFailed, match="do not fit its checkpoint"):
+        mirror.follow(LOG.note(), other.get)
+    assert (mirror.note, mirror.leaves) == ("", [])
+
+
+def test_what_is_too_long_is_not_even_read() -> None:
+    for path in ("tile/0/005.p/220", "tile/entries/000"):
+        with pytest.raises(VerificationFailed, match="where it can have"):
+            Mirror(LOG).follow(LOG.note(), _changed(path, lambda data: data + bytes(2_000_000)))
 
 
 @settings(max_examples=20, deadline=None)

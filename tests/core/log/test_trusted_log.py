@@ -227,6 +227,32 @@ def test_evidence_with_a_changed_hash_or_note_proves_nothing(data: st.DataObject
         Evidence(Kind.FORK, good.log, (good.notes[0], stranger), good.path).check()
 
 
+def test_notes_that_a_stranger_signed_are_evidence_against_nobody() -> None:
+    forged = Checkpoint("log.example", 300, bytes(32))
+    own = (TRUE.note(300), forged.sign(TRUE.key))
+    assert "two different logs of 300" in Evidence(Kind.FORK, TRUE.verifier, own).check()
+    for notes in (
+        (own[0], forged.sign(PrivateKey(b"x" * 32))),
+        (own[0], own[1].replace("\n300\n", "\n400\n")),
+    ):
+        with pytest.raises(VerificationFailed):
+            Evidence(Kind.FORK, TRUE.verifier, notes).check()
+    for more in (
+        Evidence(Kind.FORK, TRUE.verifier, own, (), 1),
+        Evidence(Kind.FORK, TRUE.verifier, own, (), 0, b"x"),
+    ):
+        with pytest.raises(InvalidInput):
+            more.check()
+
+
+def test_a_damaged_store_accuses_nobody() -> None:
+    trusted = trusting(500)
+    offer = trusted.offer(TRUE.note(300))
+    tiles = show(TRUE, offer.tiles)
+    with pytest.raises(VerificationFailed, match="kept tiles"):
+        trusted.judge(offer, {tile: bytes(len(data)) for tile, data in tiles.items()})
+
+
 def test_an_entry_that_is_no_event_is_evidence_and_only_of_that() -> None:
     path = tuple(inclusion_proof(TRUE.tiles, 7, 20))
     notes = (TRUE.note(20),)
