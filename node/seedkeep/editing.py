@@ -1,4 +1,4 @@
-"""Changing what is said of a record, and withdrawing it: by its steward's own signature, or the registrar's.
+"""Changing what is said of a record, withdrawing, moving it: by its steward's signature, or the registrar's.
 
 A steward signs with the key of this machine, so that nobody has to trust a registrar that it was them.
 Everybody else (curators, people whose account may) asks the record's registrar, which decides, signs and
@@ -12,10 +12,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seedkeep.core.errors import Refused, UsageError
+from seedkeep.core.errors import Conflict, Refused, UsageError
 from seedkeep.core.events import sign_event
 from seedkeep.core.keys import PrivateKey
-from seedkeep.core.revision import REVISION, WITHDRAWAL, RecordState, RevisionBody, WithdrawalBody
+from seedkeep.core.revision import (
+    REHOME,
+    REVISION,
+    WITHDRAWAL,
+    RecordState,
+    RehomeBody,
+    RevisionBody,
+    WithdrawalBody,
+)
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
 from seedkeep.registrar_client import RegistrarClient
@@ -104,6 +112,38 @@ class Editing:
         if self._is_steward(record.state):
             return await self._sign(client, record.state, WITHDRAWAL, body.encode())
         return await client.chains.withdraw(record, reason)
+
+    async def rehome(self, found: Resolved, to: RegistrarClient, reason: str) -> Record:
+        """Make another registrar a record's home, where it is changed from now on.
+
+        Args:
+            to: that one; it must mirror the record already.
+
+        Raises:
+            NotFound: it does not.
+            Conflict: it does not know of the last changes yet.
+            Refused: this key is no steward's, or the registrar takes no records of this one.
+        """
+        if found.record is None:
+            raise UsageError("no registrar knows this torrent, so nothing can be moved")
+        record = await to.chains.read(found.record.rid)
+        state, origin = record.state, (await to.info()).origin
+        if state.home == origin:
+            return record
+        if state.head.seq < found.record.state.head.seq:
+            raise Conflict(
+                f"{to.url} does not know of the last changes of {record.ark} yet",
+                hint="Try again in a minute.",
+            )
+        if not self._is_steward(state):
+            raise Refused(
+                f"only a steward can give {record.ark} another home, and this machine's key is none",
+                hint="Do it on the machine from which it was shared, or ask its steward.",
+            )
+        body = RehomeBody(state.home, origin, reason).encode()
+        created = utc(self.now())
+        event = sign_event(self.key, type=REHOME, body=body, home=origin, created=created, after=state.head)
+        return await to.chains.add(event, body)
 
     def _is_steward(self, state: RecordState) -> bool:
         return str(self.key.public) in state.stewards

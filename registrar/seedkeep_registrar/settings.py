@@ -86,6 +86,11 @@ class Settings:
         "how often other registrars are asked for news, besides what they tell by themselves",
         unit="seconds",
     )
+    takeover_s: float = setting(
+        600,
+        "silence of another registrar after which its datasets are offered to nodes of this one",
+        unit="seconds",
+    )
     cosigners_wanted: int = setting(
         0,
         "other registrars that must have cosigned what proofs are made under; 0: half of them, at least one",
@@ -222,6 +227,7 @@ class Settings:
             "session_s",
             "session_idle_s",
             "peer_poll_s",
+            "takeover_s",
         ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"setting {name} must be more than 0 seconds")

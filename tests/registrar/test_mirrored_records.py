@@ -15,10 +15,14 @@ from seedkeep.core.events import Event
 from seedkeep.core.metadata import Metadata
 from seedkeep.core.notes import Verifier
 from seedkeep.core.revision import RehomeBody, RevisionBody
+from seedkeep.editing import Editing
+from seedkeep.known import KnownRegistrars
 from seedkeep.record_document import Record
+from seedkeep.resolve import Resolved
 from seedkeep_registrar.federation import bundle
 from seedkeep_registrar.federation.bodies import Bodies
 from seedkeep_registrar.federation.client import PeerClient
+from seedkeep_registrar.federation.takeover import Takeover
 from seedkeep_registrar.processes.signals import Kind, Signal
 from seedkeep_registrar.store import events, peers
 from tests.support.federating import agree, befriend, known, poke, until
@@ -110,9 +114,13 @@ async def test_edits_go_on_at_a_new_home_and_the_old_one_follows(
         assert "seedkeep rehome" in refused.json["hint"]
         stranger = await move(b.person(), second, home)
         assert stranger.status == 403
-    moved = await move(there, second, home)
-    assert (moved.status, moved.json["home"], moved.json["mirrored"]) == (201, b.context.origin, False)
-    third = Event.parse(moved.json["revision"]["event"])
+    met = KnownRegistrars(tmp_path / "known")
+    client = met.client(b.url, key=alice.key, session=b.session, now=b.clock)
+    found = Resolved(await client.record(rid))
+    moved = await Editing(alice.key, b.clock).rehome(found, client, "it burnt down")
+    assert (moved.state.home, moved.document["mirrored"]) == (b.context.origin, False)
+    third = moved.state.head
+    assert await Editing(alice.key, b.clock).rehome(found, client, "twice") == moved
     assert (await revise(there, third, "As B says")).status == 201
     history = await there.get(f"/api/v1/records/{rid}/revisions")
     assert [e["type"] for e in history.json["revisions"]] == ["record", "revision", "rehome", "revision"]
@@ -166,6 +174,44 @@ async def test_two_changes_in_one_place_freeze_a_record_which_is_still_found(
             page = (await one.person().get(f"/records/{rid}")).body.decode()
             assert "Two registrars tell different things" in page
             assert (await one.person().get(f"/api/v1/resolve?id={made['ark']}")).status == 200
+
+
+async def offered(node: Person) -> list[str]:
+    """What a registrar offers to a node."""
+    return [offer["content_id"] for offer in (await node.beat())["offers"]]
+
+
+async def test_datasets_are_offered_while_their_home_is_silent(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    b, what, settings = any_registrar, shareable(), {"listen": f"127.0.0.1:{free_port()}"}
+    content, takeover = what.dataset().content_id, Takeover(b.context)
+    async with start_registrar(tmp_path / "a", **settings) as a:
+        await befriend(a, b)
+        made = await a.person().register(what)
+        await record_at(b, made["rid"])
+        await takeover.look()
+        node = b.person()
+        await node.introduce()
+        assert await offered(node) == []
+        home = a.context.origin
+    b.clock.offset = 700.0
+    node = b.person(node.key)
+    await takeover.look()
+    assert await offered(node) == [content]
+    await node.hold(what)
+    assert (await record_at(b, made["rid"]))["copies"]["complete"] == 1
+    async with start_registrar(tmp_path / "a", **settings) as a:
+        a.clock.offset = 700.0
+
+        async def heard() -> bool:
+            return not (await poke(b, home)).problem
+
+        await until(heard)
+        await takeover.look()
+        other = b.person()
+        await other.introduce()
+        assert await offered(other) == []
 
 
 class Liar:

@@ -26,6 +26,7 @@ _MODULES = {
     "edit": "record",
     "history": "record",
     "withdraw": "record",
+    "rehome": "record",
     "node": "node",
     "curate": "curate",
     "taint": "taint",

@@ -1,4 +1,4 @@
-"""``seedkeep edit``, ``history`` and ``withdraw``: what is said of a record, by whom, and its end."""
+"""``seedkeep edit``, ``history``, ``withdraw``, ``rehome``: what is said of a record, by whom, and where."""
 
 from __future__ import annotations
 
@@ -173,6 +173,40 @@ async def _withdraw(uri: str, reason: str, registrars: Sequence[str]) -> dict[st
             "reason": record.state.note,
             "head": record.state.head.hash(),
             "landing_page": record.text("landing_page"),
+        }
+
+
+@click.command()
+@click.argument("uri")
+@click.option("--to", "to", required=True, metavar="URL", help="The registrar that is its home from now on.")
+@click.option("--reason", default="", help="Why; shown in its history.")
+@registrar_option
+@json_option
+def rehome(uri: str, to: str, reason: str, registrars: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Make another registrar the home of a record: where it is changed from now on.
+
+    For when its registrar is gone. The other one must mirror the record, and be willing to take it. Names and
+    data stay what they are. Only a steward's own key can do this.
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    fields = run(_rehome(uri, to, reason, registrars))
+    output.result(fields, f"{fields['ark']} belongs to {fields['home']} now: {fields['landing_page']}")
+
+
+async def _rehome(uri: str, to: str, reason: str, registrars: Sequence[str]) -> dict[str, Any]:
+    from seedkeep.editing import Editing
+    from seedkeep.user import open_user
+
+    async with open_user(os.environ, registrars=(*registrars, to), signs=True) as user:
+        found = await find(user.resolver, uri)
+        new_home = user.known.client(to, key=user.key(), session=user.session, now=time.time)
+        record = await Editing(user.key(), time.time).rehome(found, new_home, reason)
+        return {
+            "ark": record.ark,
+            "rid": record.rid,
+            "home": record.state.home,
+            "head": record.state.head.hash(),
+            "landing_page": record.text("landing_page") or record.ark,
         }
 
 

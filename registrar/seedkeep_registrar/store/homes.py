@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select
+from sqlalchemy import Connection, delete, exists, or_, select, update
 
 from seedkeep_registrar.store.homes_tables import silent_homes
 from seedkeep_registrar.store.records import live
-from seedkeep_registrar.store.tables import log, records
+from seedkeep_registrar.store.tables import datasets, log, records
+from seedkeep_registrar.store.upserts import upsert
 
 _HERE_OR_SILENT = or_(
     records.c.home == select(log.c.origin).scalar_subquery(),
@@ -27,7 +28,8 @@ def silent(connection: Connection) -> dict[str, float]:
 
 def begin_silence(connection: Connection, origin: str, since: float) -> None:
     """Nothing has been heard of a registrar for too long."""
-    connection.execute(insert(silent_homes).values(origin=origin, since=since))
+    put = upsert(connection, silent_homes).values(origin=origin, since=since)
+    connection.execute(put.on_conflict_do_nothing())
 
 
 def end_silence(connection: Connection, origin: str) -> None:
@@ -35,17 +37,9 @@ def end_silence(connection: Connection, origin: str) -> None:
     connection.execute(delete(silent_homes).where(silent_homes.c.origin == origin))
 
 
-def contents_of(connection: Connection, origin: str, after: str, limit: int) -> list[str]:
-    """Content ids of the records of one home, some at a time, in order.
-
-    Args:
-        after: the last one of the page before, "" at first.
-    """
-    query = (
-        select(records.c.content_id)
-        .where(records.c.home == origin, records.c.content_id > after)
-        .distinct()
-        .order_by(records.c.content_id)
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
+def offer_anew(connection: Connection, origin: str) -> None:
+    """Work out anew which of the datasets that belong to one registrar are offered to nodes."""
+    theirs = select(records.c.content_id).where(records.c.home == origin)
+    here = live(select(records.c.rid).where(records.c.content_id == datasets.c.content_id, _HERE_OR_SILENT))
+    held = update(datasets).where(datasets.c.content_id.in_(theirs))
+    connection.execute(held.values(offered=here.correlate(datasets).exists()))
