@@ -24,6 +24,7 @@ from seedkeep.engine.lt import libtorrent_engine
 from seedkeep.engine.model import EngineSettings
 from seedkeep.engine.session_settings import choose_ports
 from seedkeep.known import KnownRegistrars
+from seedkeep.locating import Locator, answering, is_bare
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.storage.service import StorageManager
 
@@ -45,7 +46,6 @@ async def run_node(settings: NodeSettings, *, ready: Callable[[StorageManager, l
     data = settings.data
     await asyncio.to_thread(_make, settings)
     known = KnownRegistrars(data / "known_registrars")
-    urls = await _registrars(settings, known)
     key = await asyncio.to_thread(keystore.load_or_create, data / "key.pem")
     port = await asyncio.to_thread(_port, settings)
     engine = libtorrent_engine(
@@ -65,6 +65,9 @@ async def run_node(settings: NodeSettings, *, ready: Callable[[StorageManager, l
         def connect(url: str) -> RegistrarClient:
             return known.client(url, key=key, session=session, now=time.time)
 
+        locator = Locator(answering(session, time.time), data / "domains.json", time.time)
+        found = await _registrars(settings, known)
+        urls = [await locator.url(one) if is_bare(one) else one for one in found]
         clients = [connect(url) for url in urls]
         node = StorageManager(settings, key, engine, clients, session=session, now=time.time, connect=connect)
         server = ControlServer(socket_path(data), node.commands())

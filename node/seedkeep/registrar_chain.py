@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from seedkeep.core.errors import Error, Unreachable, UsageError
 from seedkeep.known import KnownRegistrars
+from seedkeep.locating import is_bare
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.registrar_http import normal_url
 
@@ -29,6 +30,7 @@ class RegistrarChain:
         configured: registrars from the settings.
         neighbours: finds registrars on the local network; only asked when nobody else knew.
         known: who was met before, and whom they have named as peers.
+        locate: finds the URL of a registrar that was given as a domain alone.
         patience: seconds that one registrar has to answer before the next is asked.
     """
 
@@ -40,11 +42,14 @@ class RegistrarChain:
         configured: Sequence[str],
         neighbours: Callable[[], Awaitable[Sequence[str]]] | None,
         known: KnownRegistrars | None,
+        locate: Callable[[str], Awaitable[str]] | None,
         patience: float,
     ) -> None:
         self._connect = connect
         self.first = [normal_url(u) for u in first]
         self.configured = [normal_url(u) for u in configured]
+        self._domains = {normal_url(u) for u in (*first, *configured) if locate and is_bare(u)}
+        self._locate = locate
         self._neighbours = neighbours
         self._known = known
         self._patience = patience
@@ -55,6 +60,17 @@ class RegistrarChain:
         if url not in self._clients:
             self._clients[url] = self._connect(url)
         return self._clients[url]
+
+    async def settle(self) -> None:
+        """Put the URLs of those that were given as domains into :attr:`first` and :attr:`configured`."""
+        if self._locate is None or not self._domains:
+            return
+        domains = sorted(self._domains)
+        urls = await asyncio.gather(*map(self._locate, (d.removeprefix("https://") for d in domains)))
+        place = dict(zip(domains, urls, strict=True))
+        self.first = [place.get(u, u) for u in self.first]
+        self.configured = [place.get(u, u) for u in self.configured]
+        self._domains.clear()
 
     async def to_write(self) -> RegistrarClient:
         """The registrar to write to: the first that answers, but nobody instead of one given by hand.
@@ -81,6 +97,7 @@ class RegistrarChain:
         Args:
             mentioned, trackers: by the name that is to be resolved.
         """
+        await self.settle()
         given: dict[str, None] = {}
 
         def fresh(urls: Sequence[str]) -> list[str]:

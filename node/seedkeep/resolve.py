@@ -106,6 +106,7 @@ class Resolver:
         configured: registrars from the settings.
         neighbours: finds registrars on the local network; only asked when nobody else knew.
         known: registrars met before, and the peers that they have named.
+        locate: finds the URL of a registrar that was given as a domain alone.
         patience: seconds that one registrar has to answer before the next is asked.
     """
 
@@ -118,6 +119,7 @@ class Resolver:
         configured: Sequence[str] = (),
         neighbours: Callable[[], Awaitable[Sequence[str]]] | None = None,
         known: KnownRegistrars | None = None,
+        locate: Callable[[str], Awaitable[str]] | None = None,
         patience: float = 30.0,
     ) -> None:
         self._patience = patience
@@ -128,6 +130,7 @@ class Resolver:
             configured=configured,
             neighbours=neighbours,
             known=known,
+            locate=locate,
             patience=patience,
         )
 
@@ -206,6 +209,7 @@ class Resolver:
         """:meth:`resolve` for a name that is parsed already."""
         failures: list[Error] = []
         absent: list[str] = []
+        await self._chain.settle()
         # Others than these may be anybody: of their word against a dataset counts only the home's.
         chosen = {*self._chain.first, *self._chain.configured, name.registrar}
         hearsay: dict[str, TaintedRecord] = {}

@@ -21,6 +21,7 @@ from seedkeep.core.keys import PrivateKey
 from seedkeep.countersigned import Countersigning
 from seedkeep.discovery import browse
 from seedkeep.known import KnownRegistrars
+from seedkeep.locating import Locator, answering
 from seedkeep.record_cache import RecordCache
 from seedkeep.registrar_client import RegistrarClient
 from seedkeep.resolve import Resolver
@@ -86,6 +87,11 @@ async def open_user(
             configured=settings.registrars,
             neighbours=neighbours if settings.zeroconf else None,
             known=known,
+            locate=Locator(answering(session, time.time), places.cache / "domains.json", time.time).url,
         )
-        policy = Path(settings.policy).expanduser() if settings.policy else None
-        yield User(places, settings, session, resolver, known, Countersigning(known, policy))
+        countersigning = Countersigning(known, _policy(settings))
+        yield User(places, settings, session, resolver, known, countersigning)
+
+
+def _policy(settings: ClientSettings) -> Path | None:
+    return Path(settings.policy).expanduser() if settings.policy else None

@@ -16,11 +16,13 @@ from seedkeep.copies_watch import CopiesWatch
 from seedkeep.core.errors import Unreachable, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.notes import Verifier
+from seedkeep.countersigned import Countersigning
 from seedkeep.known import KnownRegistrars
 from seedkeep.registrar_messages import Peer
 from seedkeep.registrar_records import WithdrawnRecord
 from tests.support.desk import Desk
 from tests.support.event_log import EventLog
+from tests.support.federating import befriend, until
 from tests.support.mirror import Mirror, mirror_of
 from tests.support.registrar import RegistrarUnderTest, new_key, shareable, start_registrar
 
@@ -250,3 +252,29 @@ async def test_while_its_registrar_is_down_a_share_is_watched_at_a_mirror(
         assert f"its mirror {mirror.url} tells of the copies" in desk.notes[0]
     assert await watch.ask(record["rid"]) is None
     assert "seeding goes on" in desk.notes[-1]
+
+
+async def test_of_two_real_registrars_the_one_that_is_left_answers_for_both(
+    desk: Desk, tmp_path: Path
+) -> None:
+    what = shareable()
+    async with start_registrar(tmp_path / "b") as b:
+        async with start_registrar(tmp_path / "a") as a:
+            await befriend(a, b)
+            record = await a.person().register(what)
+            # the first contact tells of the peer
+            await desk.client(a.url).info()
+            assert desk.known.peers(a.context.origin) == {b.url: b.context.vkey}
+
+            async def there() -> bool:
+                return (await b.person().get(f"/api/v1/records/{record['rid']}")).status == 200
+
+            await until(there)
+        found = await resolver(desk, configured=[a.url]).resolve(record["ark"])
+        assert found.registrar == b.url
+        contents = await resolver(desk, configured=[a.url]).contents(found)
+        assert contents.manifest.content_id() == record["content_id"]
+        _, counted = await Countersigning(desk.known, None, pauses=()).check(found)
+        assert counted is not None
+        assert counted.of == (b.context.origin,)
+        assert (await resolver(desk, configured=[a.url]).registrar()).url == b.url

@@ -29,6 +29,7 @@ from seedkeep.registrar_http import TaintedRecord
 from seedkeep.resolve import MAX_TORRENT_BYTES, parse_name
 from tests.node.test_client import between
 from tests.support.desk import Desk
+from tests.support.mirror import mirror_of
 from tests.support.registrar import RegistrarUnderTest, registrar_with, shareable, start_registrar
 
 NOBODY = "http://127.0.0.1:9"
@@ -84,10 +85,10 @@ async def test_a_registrar_that_takes_the_question_and_never_answers_is_passed_o
 
 
 async def test_registrars_that_others_list_as_peers_are_asked_last(
-    desk: Desk, registrar: RegistrarUnderTest, tmp_path: Path
+    desk: Desk, registrar: RegistrarUnderTest
 ) -> None:
     record = await registrar.person().register(shareable())
-    async with start_registrar(tmp_path / "other", peers=(registrar.url,)) as other:
+    async with mirror_of(NOBODY, peers=(registrar.url,)) as other:
         found = await desk.resolver(other.url).resolve(record["ark"])
     assert found.registrar == registrar.url
 

@@ -18,6 +18,7 @@ from seedkeep.control import call, socket_path
 from seedkeep.core.errors import Unreachable
 from seedkeep.core.paths import printable
 from seedkeep.core.units import print_size
+from seedkeep.locating import is_bare
 from seedkeep.registrar_http import normal_url
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +70,7 @@ def up(
     flags = {
         "pledge": pledge,
         "data": str(data) if data else None,
-        "registrars": tuple(normal_url(u) for u in registrars),
+        "registrars": tuple(u if is_bare(u) else normal_url(u) for u in registrars),
         "subjects": (*subjects, *(f"collection:{c.rstrip('/').rpartition('/')[2]}" for c in collections)),
     }
     settings = with_absolute_data(node_settings(Places.of(os.environ), os.environ, flags, file=config))
