@@ -97,6 +97,9 @@ class NodeSettings:
     country: str = setting("", "two-letter country code; copies are spread over countries")
     listen: str = setting("0.0.0.0,[::]", "addresses to take connections from peers on, comma separated")
     port: int = setting(0, "TCP port for peers, to be let through the firewall; 0 chooses one, and keeps it")
+    taint_agreement: int = setting(
+        2, "registrars that must agree on a taint which neither one that is served nor the home has ordered"
+    )
     takeover: float = setting(
         300.0, "a mirror stands in for a registrar silent for so long; 0 = never", unit="seconds"
     )

@@ -20,6 +20,7 @@ from seedkeep.core.events import MAX_BODY_BYTES, Event
 from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep.core.paths import check_path
+from seedkeep.core.taints.head import MAX_HEAD_BYTES
 from seedkeep.message_fields import HEX64, Fields, http_url, is_url, usable_tracker
 from seedkeep.registrar_http import normal_url
 
@@ -279,7 +280,8 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The registrar's answer to a heartbeat; ``now`` is its clock (Unix)."""
+    """The registrar's answer to a heartbeat; ``now`` is its clock (Unix), ``taint_heads`` are those of other
+    registrars, as it has them."""
 
     now: float
     taint_head: str
@@ -288,6 +290,7 @@ class Heartbeat:
     release: tuple[str, ...]
     challenges: tuple[Challenge, ...]
     companions: tuple[str, ...]
+    taint_heads: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, value: Any) -> Heartbeat:
@@ -301,7 +304,14 @@ class Heartbeat:
             release=f.items("release", _hex),
             challenges=f.items("challenges", Challenge.parse, most=10_000),
             companions=f.items("companions", _hex),
+            taint_heads=f.items("taint_heads", _note, most=200) if "taint_heads" in f else (),
         )
+
+
+def _note(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_HEAD_BYTES:
+        raise InvalidInput("a list of taint heads has an entry that is none")
+    return value
 
 
 def leaf_at(value: Any) -> LeafAt:

@@ -113,11 +113,29 @@ async def test_a_companion_is_seeded_from_the_folder(world: World, folder: Path)
 async def test_a_taint_ends_it_and_refuses_it(world: World, folder: Path) -> None:
     async with world.node("mine") as mine:
         await seed(mine, folder)
-        world.registrar.taint(f"root:{DATA.manifest.files[0].root}")
+        taint = world.registrar.taint(f"content:{CID}", effect="hide")
+        await world.until(lambda: not mine.engine.statuses())
+        assert "withdrawn" in mine.status()["shared"][0]["problem"]
+        world.registrar.lift(taint)
+        await world.until(lambda: mine.engine.statuses())
+        assert not mine.problems.texts()
+        world.registrar.taint(f"content:{CID}")
         await world.until(lambda: not mine.engine.statuses())
         await mine.shared.unseed(CID)
         with pytest.raises(Tainted):
             await seed(mine, folder)
+    assert (folder / "part-0" / "file-0.bin").stat().st_size == 2 * MB
+
+
+async def test_a_tainted_file_in_it_is_left_out(world: World, folder: Path) -> None:
+    async with world.node("mine") as mine:
+        await seed(mine, folder)
+        assert await mine.companions.want([CID]) == 1
+        world.registrar.taint(f"root:{DATA.manifest.files[0].root}")
+        rest = sum(f.size for f in DATA.manifest.files[1:])
+        await world.until(lambda: [s.wanted for s in mine.engine.statuses()] == [rest])
+        await world.until(lambda: mine.engine.status(CID).state == "seeding")
+        assert await mine.companions.want([CID]) == 0
     assert (folder / "part-0" / "file-0.bin").stat().st_size == 2 * MB
 
 

@@ -3,7 +3,7 @@
 It answers like ``docs/protocol.md`` says, through :class:`SimulatedClient`, which has the face of
 :class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another
 taint head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty``
-(never hold an answer back), ``blind`` (offer datasets although a file in them is tainted). ``mirrors`` it
+(never hold an answer back), ``taint_heads`` (of others, to pass on) and ``lists`` (theirs). ``mirrors`` it
 names as its peers; what it :meth:`mirror` s it offers while ``stands_in`` is set.
 """
 
@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seedkeep.core import jcs
@@ -111,7 +111,9 @@ class RegistrarSimulator:
         self.layers: dict[str, bytes] = {}
         self.forget_leases = False
         self.hasty = False
-        self.blind = False
+        self.taint_heads: list[str] = []
+        self.lists: dict[str, bytes] = {}
+        self.peers: tuple[Peer, ...] = ()
         self.mirrors: list[RegistrarSimulator] = []
         self.mirrored: set[str] = set()
         self.stands_in = False
@@ -185,15 +187,24 @@ class RegistrarSimulator:
         """The rid of a dataset's record."""
         return next(r.rid for r in self.records.values() if r.content_id == content_id)
 
-    def taint(self, subject: str, *, reason: str = "withdrawn") -> str:
-        """Place a taint on ``kind:hex``; gives its id."""
+    def taint(
+        self, subject: str, *, reason: str = "withdrawn", effect: str = "remove", lasts: float = 0.0
+    ) -> str:
+        """Place a taint on ``kind:hex``; gives its id. ``lasts``: seconds, 0 for ever."""
         taint = hashlib.sha256(f"{subject} {len(self.entries)}".encode()).hexdigest()
         by = (str(self.sharer.public),)
-        order = Order(Subject.parse(subject), "other", reason, Effect.REMOVE)
+        until = utc(self.now() + lasts) if lasts else ""
+        order = Order(Subject.parse(subject), "other", reason, Effect(effect), expires=until)
         self.entries[taint] = Entry(taint, order, utc(self.now()), by)
         self.taint_version += 1
         self.changed()
         return taint
+
+    def lift(self, taint: str) -> None:
+        """Lift a taint."""
+        self.entries[taint] = replace(self.entries[taint], lifted="1" * 64)
+        self.taint_version += 1
+        self.changed()
 
     def head_note(self, *, version: int | None = None, expires: float | None = None) -> str:
         """The taint head as signed now, or one that is bent."""
@@ -257,7 +268,7 @@ class SimulatedClient:
             trackers=(f"{sim.url}/announce",),
             heartbeat_s=sim.heartbeat_s,
             registration="open",
-            peers=tuple(Peer(m.url, m.verifier) for m in sim.mirrors),
+            peers=(*sim.peers, *(Peer(m.url, m.verifier) for m in sim.mirrors)),
             max_object_bytes=1 << 30,
             now=sim.now(),
         )
@@ -319,6 +330,7 @@ class SimulatedClient:
         return Heartbeat(
             now=sim.now(),
             taint_head=sim.head or sim.head_note(),
+            taint_heads=tuple(sim.taint_heads),
             offers=self._offers(report, mine | named),
             leases=tuple(Lease(cid, sim.now() + LEASE_S) for cid in leases),
             release=tuple(sorted(sim.to_release & mine)),
@@ -341,9 +353,13 @@ class SimulatedClient:
         return sum(cid == record.content_id for cid, _ in self.sim.claims) < self.sim.copies
 
     def _tainted(self, content_id: str) -> bool:
-        roots = {f.root for f in self.sim.datasets[content_id].manifest.files}
-        names = {content_id, self.sim.rid_of(content_id)} | (set() if self.sim.blind else roots)
-        return any(e.subject.value in names and not e.lifted for e in self.sim.entries.values())
+        roots = {f.root for f in self.sim.datasets[content_id].manifest.files if f.root}
+        standing = [
+            e.subject.value
+            for e in self.sim.entries.values()
+            if e.effect.withholds and e.stands(self.sim.now())
+        ]
+        return content_id in standing or self.sim.rid_of(content_id) in standing or roots <= set(standing)
 
     async def claim(self, content_id: str) -> Lease:
         await self._up()
@@ -416,7 +432,7 @@ class SimulatedClient:
 
     async def taint_list(self, sha256: str) -> bytes:
         await self._up()
-        data = encode_list(self.sim.entries.values())
+        data = self.sim.lists.get(sha256) or encode_list(self.sim.entries.values())
         if hashlib.sha256(data).hexdigest() != sha256:
             raise InvalidInput("no such list")
         return data

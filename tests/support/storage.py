@@ -29,7 +29,17 @@ from tests.support.datasets import Dataset, dataset_of
 from tests.support.registrar_simulator import RegistrarSimulator
 
 MB = 10**6
-QUICK = Patience(retry=0.02, retry_most=0.2, tick=0.05, save=0.05, idle=0.2, lost=0.2, shrink=0.0, settle=0.1)
+QUICK = Patience(
+    retry=0.02,
+    retry_most=0.2,
+    tick=0.05,
+    save=0.05,
+    idle=0.2,
+    lost=0.2,
+    shrink=0.0,
+    clock=0.05,
+    settle=0.1,
+)
 
 
 def random_dataset(name: str, sizes: Sequence[int]) -> Dataset:

@@ -1,8 +1,8 @@
 """Answering a registrar's audits (see :mod:`seedkeep.core.audit`), off the event loop.
 
-Only a complete dataset is answered for; a tainted one is refused. Blocks are read from the disk twice, for
-the commitments and for the openings, so that both rounds show what is there. A node that finds its own bytes
-wrong does not send them: it repairs.
+Only a complete dataset is answered for; a tainted one is refused, and so are blocks of files that taints
+withhold. Blocks are read from the disk twice, for the commitments and for the openings, so that both rounds
+show what is there. A node that finds its own bytes wrong does not send them: it repairs.
 """
 
 from __future__ import annotations
@@ -35,11 +35,18 @@ class Rotten(VerificationFailed):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an audit is about: where the dataset lies, or why it is not answered for (tainted, missing)."""
+    """What an audit is about.
+
+    Args:
+        refusal: why it is not answered for (tainted, missing, busy), or "".
+        folder: where the dataset lies.
+        withheld: pieces roots of the files in it that taints withhold.
+    """
 
     refusal: str = ""
     folder: Path = Path()
     papers: Papers | None = None
+    withheld: frozenset[str] = frozenset()
 
 
 class Audits:
@@ -104,6 +111,10 @@ class Audits:
             await client.audit_refuse(challenge.id, subject.refusal or "missing")
             return "refused"
         papers, folder = subject.papers, subject.folder
+        files = papers.manifest.files
+        if any(at.file < len(files) and files[at.file].root in subject.withheld for at in challenge.leaves):
+            await client.audit_refuse(challenge.id, "withheld")
+            return "refused"
 
         def commitments() -> list[str]:
             return [commit(challenge.nonce, read_block(folder, papers, at)) for at in challenge.leaves]

@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from seedkeep.core.errors import Error, NoSpace, NotFound
-from seedkeep.core.manifest import Manifest
+from seedkeep.core.manifest import FileEntry, Manifest
 from seedkeep.durable import sync_folder
 from seedkeep.storage.layout import NO_SPACE, open_below, place_of
 
@@ -67,15 +67,20 @@ class _Pieces:
         return b"".join(self._done)
 
 
-def check_whole(folder: Path, manifest: Manifest, stop: threading.Event) -> Findings:
+def check_whole(
+    folder: Path, manifest: Manifest, stop: threading.Event, skip: Collection[str] = ()
+) -> Findings:
     """Read every file below ``folder`` once: md5, SHA-256, v1 pieces; all is flushed to the disk.
+
+    Args:
+        skip: pieces roots of files that need not be there; then there are no v1 pieces.
 
     Raises:
         Stopped: ``stop`` was set.
     """
     pieces = _Pieces(manifest.piece_length)
     bad = []
-    for file in manifest.files:
+    for file in _besides(manifest, skip):
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
 
         def feed(data: memoryview, md5: hashlib._Hash = md5, sha256: hashlib._Hash = sha256) -> None:
@@ -87,8 +92,12 @@ def check_whole(folder: Path, manifest: Manifest, stop: threading.Event) -> Find
         if not whole or (md5.hexdigest(), sha256.hexdigest()) != (file.md5, file.sha256):
             bad.append(file.path)
     if not bad:
-        _sync_folders(folder, manifest)
-    return Findings(tuple(bad), pieces.finish())
+        _sync_folders(folder, manifest, skip)
+    return Findings(tuple(bad), b"" if skip else pieces.finish())
+
+
+def _besides(manifest: Manifest, skip: Collection[str]) -> Iterator[FileEntry]:
+    return (file for file in manifest.files if file.root not in skip)
 
 
 def check_file(
@@ -112,10 +121,14 @@ def check_file(
     return whole and sha256.hexdigest() == file.sha256
 
 
-def sizes_are_right(folder: Path, manifest: Manifest) -> bool:
-    """Whether every file is there with its size; a quick look, no bytes are read."""
+def sizes_are_right(folder: Path, manifest: Manifest, skip: Collection[str] = ()) -> bool:
+    """Whether every file is there with its size; a quick look, no bytes are read.
+
+    Args:
+        skip: pieces roots of files that need not be there.
+    """
     try:
-        for file in manifest.files:
+        for file in _besides(manifest, skip):
             found = (folder / place_of(manifest, file)).lstat()
             if found.st_size != file.size:
                 return False
@@ -168,9 +181,9 @@ def _read(
     return True
 
 
-def _sync_folders(folder: Path, manifest: Manifest) -> None:
+def _sync_folders(folder: Path, manifest: Manifest, skip: Collection[str]) -> None:
     folders = {folder, folder.parent}
-    for file in manifest.files:
+    for file in _besides(manifest, skip):
         path = (folder / place_of(manifest, file)).parent
         while path not in folders:
             folders.add(path)
@@ -179,15 +192,20 @@ def _sync_folders(folder: Path, manifest: Manifest) -> None:
         sync_folder(path)
 
 
-def copy_files(source: Path, target: Path, manifest: Manifest, stop: threading.Event) -> None:
+def copy_files(
+    source: Path, target: Path, manifest: Manifest, stop: threading.Event, skip: Collection[str] = ()
+) -> None:
     """Copy a dataset's files from one save path to another one; links are not followed at the source.
+
+    Args:
+        skip: pieces roots of files that are left out.
 
     Raises:
         NotFound: a file is not there any more, or has another size.
         NoSpace: the disk is full.
         Stopped: ``stop`` was set.
     """
-    for file in manifest.files:
+    for file in _besides(manifest, skip):
         place = target / place_of(manifest, file)
         try:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 from seedkeep.core.errors import Error, NoSpace
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase, SharedFolder
 
-SCHEMA = 1
+SCHEMA = 2
 #: the write-ahead log is folded in after this many pages of 4 KiB, so it stays below half a megabyte
 CHECKPOINT_PAGES = 64
 #: what the database may grow by between two looks at it, together with the ballast
@@ -28,18 +28,22 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE holdings (
     content_id TEXT PRIMARY KEY, phase TEXT NOT NULL, reserved INTEGER NOT NULL, bytes INTEGER NOT NULL,
     files INTEGER NOT NULL, since REAL NOT NULL, name TEXT NOT NULL, manifest TEXT NOT NULL,
-    infohash_v1 TEXT NOT NULL, scrubbed REAL NOT NULL, reason TEXT NOT NULL, receipts TEXT NOT NULL
+    infohash_v1 TEXT NOT NULL, scrubbed REAL NOT NULL, reason TEXT NOT NULL, receipts TEXT NOT NULL,
+    withheld TEXT NOT NULL, obeyed TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE claims (
     content_id TEXT NOT NULL REFERENCES holdings ON DELETE CASCADE, registrar TEXT NOT NULL,
     rid TEXT NOT NULL, expires REAL NOT NULL, lost REAL NOT NULL, trackers TEXT NOT NULL,
-    web_seeds TEXT NOT NULL, PRIMARY KEY (content_id, registrar)
+    web_seeds TEXT NOT NULL, home TEXT NOT NULL, PRIMARY KEY (content_id, registrar)
 ) WITHOUT ROWID;
 CREATE TABLE outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT, registrar TEXT NOT NULL, errand TEXT NOT NULL,
     content_id TEXT NOT NULL, fields TEXT NOT NULL
 );
 CREATE TABLE registrars (url TEXT PRIMARY KEY, vkey TEXT NOT NULL, taint_head TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE authorities (
+    origin TEXT PRIMARY KEY, vkey TEXT NOT NULL, taint_head TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE shared (
     content_id TEXT PRIMARY KEY, save_path TEXT NOT NULL, stamps TEXT NOT NULL, rid TEXT NOT NULL,
     trackers TEXT NOT NULL, web_seeds TEXT NOT NULL, problem TEXT NOT NULL
@@ -56,6 +60,15 @@ class Acquaintance:
     taint_head: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A registrar that this node does not serve, but whose taints it hears; its fields as those above."""
+
+    origin: str
+    vkey: str
+    taint_head: str = ""
+
+
 @dataclass(slots=True)
 class Loaded:
     """All rows, as they are on disk."""
@@ -63,6 +76,7 @@ class Loaded:
     holdings: dict[str, Holding] = field(default_factory=dict)
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
     registrars: dict[str, Acquaintance] = field(default_factory=dict)
+    authorities: dict[str, Authority] = field(default_factory=dict)
     shared: dict[str, SharedFolder] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -141,9 +155,10 @@ class Database:
             (c.content_id, c.registrar): c for c in map(_claim, self._db.execute("SELECT * FROM claims"))
         }
         registrars = {row[0]: Acquaintance(*row) for row in self._db.execute("SELECT * FROM registrars")}
+        authorities = {row[0]: Authority(*row) for row in self._db.execute("SELECT * FROM authorities")}
         shared = {s.content_id: s for s in map(_shared, self._db.execute("SELECT * FROM shared"))}
         facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        return Loaded(holdings, claims, registrars, shared, facts)
+        return Loaded(holdings, claims, registrars, authorities, shared, facts)
 
     def put_fact(self, name: str, value: str) -> None:
         """Remember one small thing by name."""
@@ -155,12 +170,12 @@ class Database:
         """Store a dataset's row, with claims and outgoing letters that belong to the same step."""
         columns = (
             "content_id, phase, reserved, bytes, files, since, name, manifest, infohash_v1, scrubbed,"
-            " reason, receipts"
+            " reason, receipts, withheld, obeyed"
         )
         updates = ", ".join(f"{c.strip()}=excluded.{c.strip()}" for c in columns.split(",")[1:])
         self._change(
             (
-                f"INSERT INTO holdings ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants
+                f"INSERT INTO holdings ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants
                 f" ON CONFLICT (content_id) DO UPDATE SET {updates}",
                 (
                     holding.content_id,
@@ -175,6 +190,8 @@ class Database:
                     holding.scrubbed,
                     holding.reason,
                     json.dumps(holding.receipts),
+                    json.dumps(holding.withheld),
+                    json.dumps(holding.obeyed),
                 ),
             ),
             *map(_put_claim, claims),
@@ -204,6 +221,11 @@ class Database:
                 (registrar.url, registrar.vkey, registrar.taint_head),
             )
         )
+
+    def put_authority(self, authority: Authority) -> None:
+        """Remember another registrar's key and taint head."""
+        values = (authority.origin, authority.vkey, authority.taint_head)
+        self._change(("INSERT OR REPLACE INTO authorities VALUES (?, ?, ?)", values))
 
     def drop_registrar(self, url: str) -> None:
         """Forget a registrar."""
@@ -245,7 +267,7 @@ class Database:
 
 
 def _put_claim(claim: Claim) -> tuple[str, tuple[Any, ...]]:
-    return "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", (
+    return "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (
         claim.content_id,
         claim.registrar,
         claim.rid,
@@ -253,6 +275,7 @@ def _put_claim(claim: Claim) -> tuple[str, tuple[Any, ...]]:
         claim.lost,
         json.dumps(claim.trackers),
         json.dumps(claim.web_seeds),
+        claim.home,
     )
 
 
@@ -270,18 +293,30 @@ def _put_letter(letter: Letter) -> tuple[str, tuple[Any, ...]]:
 
 
 def _holding(row: tuple[Any, ...]) -> Holding:
-    cid, phase, reserved, size, files, since, name, manifest, v1, scrubbed, reason, receipts = row
-    taints = tuple((url, taint) for url, taint in json.loads(receipts))
+    cid, phase, reserved, size, files, since, name, manifest, v1, scrubbed, reason, *lists = row
+    receipts, withheld, obeyed = map(json.loads, lists)
     return Holding(
-        cid, Phase(phase), reserved, size, files, since, name, manifest, v1, scrubbed, reason, taints
+        cid,
+        Phase(phase),
+        reserved,
+        size,
+        files,
+        since,
+        name,
+        manifest,
+        v1,
+        scrubbed,
+        reason,
+        tuple((url, taint) for url, taint in receipts),
+        tuple(withheld),
+        tuple((url, taint, action) for url, taint, action in obeyed),
     )
 
 
 def _claim(row: tuple[Any, ...]) -> Claim:
-    cid, registrar, rid, expires, lost, trackers, web_seeds = row
-    return Claim(
-        cid, registrar, rid, expires, lost, tuple(json.loads(trackers)), tuple(json.loads(web_seeds))
-    )
+    cid, registrar, rid, expires, lost, trackers, web_seeds, home = row
+    urls = tuple(json.loads(trackers)), tuple(json.loads(web_seeds))
+    return Claim(cid, registrar, rid, expires, lost, *urls, home)
 
 
 def _shared(row: tuple[Any, ...]) -> SharedFolder:

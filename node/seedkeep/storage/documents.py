@@ -100,17 +100,17 @@ class Documents:
         except OSError as error:
             raise Error(f"the v1 pieces of {content_id[:12]}… cannot be read: {error.strerror}") from error
 
-    async def mentions(self, content_id: str, roots: set[str]) -> set[str]:
-        """Which of these pieces roots the dataset has; quick when it is none of them."""
+    async def roots(self, content_id: str) -> frozenset[str]:
+        """The pieces roots of all files of a dataset; none while its manifest is not there."""
 
-        def work() -> set[str]:
+        def work() -> frozenset[str]:
             try:
                 data = self._layout.document(content_id, "manifest").read_bytes()
             except OSError:
-                return set()
-            return roots & {found.decode() for found in _ROOT.findall(data)}
+                return frozenset()
+            return frozenset(found.decode() for found in _ROOT.findall(data))
 
-        return await asyncio.to_thread(work) if roots else set()
+        return await asyncio.to_thread(work)
 
 
 def _store(place: Callable[[str], Path], papers: Papers) -> None:

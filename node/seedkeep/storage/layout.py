@@ -8,6 +8,7 @@
     shared/<content id>.…       manifest, layers and v1 pieces of folders that are seeded in place
     data/<content id>/<name>/…  a dataset's files; data/<content id>/<name> when it is a single file
     data/<content id>.…         its manifest, layers, v1 pieces, and resume data while it is fetched
+    data/<content id>.withheld/ files that taints withhold for the time being, by their number in the manifest
 
 Symbolic links below the data directory are never followed, whoever put them there, and nothing outside
 of it is ever opened for writing or removed. Room is counted in allocated blocks (``st_blocks``).
@@ -23,7 +24,7 @@ import re
 import shutil
 import stat
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from seedkeep.core.errors import Error, InvalidInput, NoSpace, UsageError
@@ -217,7 +218,8 @@ class Layout:
             Error: something of it cannot be removed.
         """
         try:
-            self._remove_folder(content_id)
+            self._remove_folder(self._aside(content_id))
+            self._remove_folder(self.save_path(content_id))
             for path in self._documents(content_id):
                 path.unlink(missing_ok=True)
             sync_folder(self.root / "data")
@@ -231,12 +233,62 @@ class Layout:
             Error: something of it cannot be removed.
         """
         try:
-            self._remove_folder(content_id)
+            self._remove_folder(self.save_path(content_id))
         except OSError as error:
             raise _not_removed(content_id, error) from error
 
-    def _remove_folder(self, content_id: str) -> None:
-        folder = self.save_path(content_id)
+    def withhold(
+        self, content_id: str, manifest: Manifest, hidden: Collection[str], wiped: Collection[str]
+    ) -> None:
+        """Put some files of a dataset out of the engine's reach, delete some, put all others back. Again:
+        does nothing. Nothing may have the dataset open, and what is known of a download is forgotten.
+
+        Args:
+            hidden, wiped: pieces roots.
+
+        Raises:
+            Error: the disk does not let it.
+        """
+        aside, folder = self._aside(content_id), self.save_path(content_id)
+        self.prepare(content_id)
+        try:
+            if aside.is_symlink():
+                aside.unlink()
+            kept = {entry.name for entry in os.scandir(aside)} if aside.is_dir() else set()
+            folders = {folder, folder.parent}
+            for number, file in enumerate(manifest.files):
+                if not (file.root in hidden or file.root in wiped or str(number) in kept):
+                    continue
+                place, other = folder / place_of(manifest, file), aside / str(number)
+                folders.add(place.parent)
+                if file.root in wiped:
+                    place.unlink(missing_ok=True)
+                    other.unlink(missing_ok=True)
+                elif file.root in hidden:
+                    aside.mkdir(mode=0o700, exist_ok=True)
+                    if os.path.lexists(place):
+                        place.rename(other)
+                else:
+                    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    other.rename(place)
+            self.document(content_id, "resume").unlink(missing_ok=True)
+            (folder / f".{content_id[:40]}.parts").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.rmdir()
+            for path in folders:
+                if path.is_dir():
+                    sync_folder(path)
+        except OSError as error:
+            raise _not_removed(content_id, error) from error
+
+    def is_aside(self, content_id: str, number: int) -> bool:
+        """Whether :meth:`withhold` has kept file ``number`` of a dataset."""
+        return (self._aside(content_id) / str(number)).is_file()
+
+    def _aside(self, content_id: str) -> Path:
+        return self.root / "data" / f"{_checked(content_id)}.withheld"
+
+    def _remove_folder(self, folder: Path) -> None:
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():
@@ -261,7 +313,8 @@ class Layout:
 
     def taken_by(self, content_id: str) -> int:
         """Allocated bytes of one dataset with its documents."""
-        return allocated(self.save_path(content_id)) + sum(map(allocated, self._documents(content_id)))
+        files = allocated(self.save_path(content_id)) + allocated(self._aside(content_id))
+        return files + sum(map(allocated, self._documents(content_id)))
 
     def overhead(self, known: frozenset[str]) -> tuple[int, list[str]]:
         """Allocated bytes of all that is not one of the ``known`` datasets, and the names of strangers.

@@ -136,7 +136,8 @@ class Link:
     async def _introduce(self) -> float:
         """Meet and enrol; gives the seconds between heartbeats."""
         info = await self._client.info()
-        await self._rooms.taints.meet(self._client.url, info.vkey)
+        await self._rooms.taints.meet(self._client.url, info.vkey, former=info.former)
+        await self._rooms.taints.pin(peer.key for peer in info.peers if peer.key)
         await self._client.enrol(self._profile())
         self._hear_of_mirrors(info)
         interval = self._rooms.settings.heartbeat or info.heartbeat_s
@@ -180,7 +181,7 @@ class Link:
     async def _act(self, report: Report, answer: Heartbeat) -> bool:
         """Do what an answer asks for; whether anything came of it."""
         url, moved = self._client.url, False
-        moved |= await self._take_taints(answer.taint_head)
+        moved |= await self._take_taints(answer)
         for cid in answer.release:
             await self._manager.release(url, cid, "released by the registrar")
         # What is to be released may come again until the registrar has heard that it is gone.
@@ -192,19 +193,20 @@ class Link:
             moved |= bool(await self._manager.offered(url, answer.offers))
         return moved
 
-    async def _take_taints(self, note: str) -> bool:
-        thing = f"head of {self._client.url}"
+    async def _take_taints(self, answer: Heartbeat) -> bool:
+        thing, changed = f"head of {self._client.url}", False
         try:
-            changed = await self._rooms.taints.take(self._client, note)
+            changed = await self._rooms.taints.take(self._client, answer.taint_head)
         except Unreachable:
             raise
         except Error as error:
             self._rooms.problems.tell(thing, f"A taint head was not taken: {error}")
-            return False
-        self._rooms.problems.clear(thing)
+        else:
+            self._rooms.problems.clear(thing)
+            self._rooms.taints.watch_age(self._client.url)
+        changed |= await self._rooms.taints.hear(self._client, answer.taint_heads)
         if changed:
             await self._on_taints()
-        self._rooms.taints.watch_age(self._client.url)
         return changed
 
     async def _letters(self) -> None:

@@ -12,7 +12,7 @@ So, for each dataset:
    last copy.
 3. A lease that is not renewed is asked for once more; the bytes are kept for a while, should it have been
    an accident, and removed then. A dataset with claims of several registrars stays until the last is gone.
-4. A taint removes it: it is not served any more at once, its files go, its room is free, a receipt is sent.
+4. What a taint forbids is not served any more at once; see :mod:`seedkeep.storage.obedience`.
 5. Removal is announced in the state first, so that it goes on after a crash.
 """
 
@@ -35,6 +35,7 @@ from seedkeep.core.taints.trusted import Freshness
 from seedkeep.core.units import print_size
 from seedkeep.registrar_messages import Lease, Offer
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase, receipt_fields
+from seedkeep.storage.obedience import Obedience
 from seedkeep.storage.rooms import Rooms
 from seedkeep.storage.way import Way, attest_fields, is_lasting, is_worth_keeping
 
@@ -70,23 +71,22 @@ class Manager:
         self._ways: dict[str, asyncio.Task[None]] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._declined: dict[str, tuple[float, float]] = {}
-        self._roots_seen: set[str] = set()
-        self._obeyed = True
         self._muted: set[str] = set()
         self._started = 0.0
         self.way = Way(rooms)
+        self.obedience = Obedience(rooms, self)
 
     # --- life ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Go on with every dataset where it was; taints come first."""
         self._started = time.monotonic()
-        await self.obey()
+        await self.obedience.obey()
         for cid, holding in list(self._rooms.state.holdings.items()):
             if holding.phase is Phase.REMOVING:
                 self._finish_removal(cid)
             else:
-                self._go_on(cid)
+                self.go_on(cid)
 
     async def close(self) -> None:
         """Stop all work; nothing is lost. Idempotent."""
@@ -105,8 +105,9 @@ class Manager:
 
         task.add_done_callback(done)
 
-    def _go_on(self, cid: str) -> None:
-        if cid not in self._ways:
+    def go_on(self, cid: str) -> None:
+        """Lead a dataset on from where it is, unless a taint forbids it."""
+        if cid not in self._ways and not self.obedience.forbids(cid):
             self._own(self._ways, cid, self._walk(cid))
 
     async def _walk(self, cid: str) -> None:
@@ -170,7 +171,9 @@ class Manager:
         return [
             h
             for h in self._rooms.state.holdings.values()
-            if h.phase not in (Phase.COMPLETE, Phase.REMOVING) and h.content_id not in self.way.stalled
+            if h.phase not in (Phase.COMPLETE, Phase.REMOVING)
+            and h.content_id not in self.way.stalled
+            and h.content_id not in self.obedience.stopped
         ]
 
     async def offered(self, registrar: str, offers: Iterable[Offer]) -> int:
@@ -183,7 +186,7 @@ class Manager:
             until, _ = self._declined.get(offer.content_id, (0.0, 0.0))
             if until > time.monotonic():
                 continue
-            if self._rooms.taints.standing(offer.content_id, [offer.rid], ()):
+            if self._rooms.taints.duty(offer.content_id, rids=[offer.rid]).stop:
                 continue
             if held is not None:
                 taken += await self._claim_too(registrar, held, offer)
@@ -212,7 +215,7 @@ class Manager:
                 Claim(offer.content_id, registrar, offer.rid),
             )
         self._rooms.problems.clear(f"gave up {offer.content_id}")
-        self._go_on(offer.content_id)
+        self.go_on(offer.content_id)
         return True
 
     async def _claim_too(self, registrar: str, held: Holding, offer: Offer) -> bool:
@@ -228,7 +231,14 @@ class Manager:
             self._decline(held.content_id)
             return False
         claim = Claim(
-            held.content_id, registrar, offer.rid, lease.expires, 0.0, record.trackers, record.web_seeds
+            held.content_id,
+            registrar,
+            offer.rid,
+            lease.expires,
+            0.0,
+            record.trackers,
+            record.web_seeds,
+            record.event.home,
         )
         attest = attest_fields(held.manifest, held.infohash_v1)
         letter = Letter(registrar, Errand.ATTEST, held.content_id, attest)
@@ -250,7 +260,7 @@ class Manager:
 
     async def _missed(self, claim: Claim) -> None:
         over = claim.lost and self._rooms.now() - claim.lost > self._rooms.patience.lost
-        if claim.lost and not over:
+        if (claim.lost and not over) or claim.content_id in self.obedience.stopped:
             return
         try:
             await self._rooms.clients[claim.registrar].claim(claim.content_id)
@@ -276,29 +286,11 @@ class Manager:
         else:
             await self.remove(cid, reason)
 
-    # --- taints ----------------------------------------------------------------------------------------
-
-    async def obey(self) -> None:
-        """Remove every dataset on which a taint stands; what fails is tried again by :meth:`look_after`."""
-        taints, state = self._rooms.taints, self._rooms.state
-        self._obeyed = False
-        roots = taints.roots()
-        fresh = roots - self._roots_seen
-        for cid in list(state.holdings):
-            mentioned = await self._rooms.documents.mentions(cid, fresh)
-            rids = [c.rid for c in state.claims_on(cid)]
-            found = taints.standing(cid, rids, mentioned)
-            if found:
-                receipts = tuple(dict.fromkeys((t.registrar, t.entry.id) for t in found))
-                await self.remove(cid, f"tainted: {found[0].entry.reason}", receipts=receipts)
-        self._roots_seen = roots
-        self._obeyed = True
-
     # --- removal ---------------------------------------------------------------------------------------
 
     async def remove(self, cid: str, reason: str, *, receipts: tuple[tuple[str, str], ...] = ()) -> None:
         """Begin to remove a dataset: when this returns, it will be gone, whatever happens."""
-        await self._halt(cid)
+        await self._end_way(cid)
         holding = self._rooms.state.holdings.get(cid)
         if holding is None:
             return
@@ -308,7 +300,14 @@ class Manager:
             await self._rooms.state.amend(cid, receipts=tuple(dict.fromkeys((*holding.receipts, *receipts))))
         self._finish_removal(cid)
 
-    async def _halt(self, cid: str) -> None:
+    async def halt(self, cid: str) -> None:
+        """End what is being done for a dataset, and unload it; on return no file of it is open."""
+        await self._end_way(cid)
+        await self._before_removal(cid)
+        await self._rooms.engine.remove(cid)
+        self._muted.discard(cid)
+
+    async def _end_way(self, cid: str) -> None:
         """End what is being done for a dataset, unless it is the caller's own doing."""
         walking = self._ways.get(cid)
         if walking is not None and walking is not asyncio.current_task():
@@ -343,6 +342,7 @@ class Manager:
         ]
         await rooms.state.gone(cid, letters=[*receipts, *releases])
         self.way.forget(cid)
+        self.obedience.forget(cid)
         self._muted.discard(cid)
         for thing in ("removal of", "dataset"):
             rooms.problems.clear(f"{thing} {cid}")
@@ -357,24 +357,23 @@ class Manager:
         if holding is None or holding.phase is not Phase.COMPLETE:
             return
         self._rooms.problems.tell(f"dataset {cid}", f"{holding.name}: {why}; it is fetched again.")
-        await self._halt(cid)
-        await self._before_removal(cid)
+        await self.halt(cid)
         await self.way.unserve(cid)
         with contextlib.suppress(Error):
             await self._rooms.state.move(cid, Phase.DOWNLOADING)
-            self._go_on(cid)
+            self.go_on(cid)
 
     async def look_after(self) -> None:
         """What has to be done every few seconds."""
         state, engine = self._rooms.state, self._rooms.engine
-        if not self._obeyed:
-            await self.obey()
+        if not self.obedience.done:
+            await self.obedience.obey()
         for cid, holding in list(state.holdings.items()):
             if holding.phase is Phase.REMOVING:
                 self._finish_removal(cid)
             elif holding.phase is not Phase.COMPLETE:
                 # Whoever put it where it is may have been cancelled before it could go on.
-                self._go_on(cid)
+                self.go_on(cid)
         for status in engine.statuses():
             held = state.holdings.get(status.key)
             if held is None or held.phase is not Phase.COMPLETE or status.key in self._ways:
@@ -393,7 +392,8 @@ class Manager:
         for cid, holding in list(state.holdings.items()):
             claims = state.claims_on(cid)
             mute = bool(claims) and all(c.registrar in silent for c in claims)
-            if holding.phase is Phase.COMPLETE and mute != (cid in self._muted):
+            loaded = holding.phase is Phase.COMPLETE and not self.obedience.forbids(cid)
+            if loaded and mute != (cid in self._muted):
                 with contextlib.suppress(Error):
                     await (engine.pause(cid) if mute else engine.resume(cid))
                     (self._muted.add if mute else self._muted.discard)(cid)

@@ -37,11 +37,13 @@ class Holding:
         reserved: allocated bytes it may take; once complete, what it was measured to take.
         name, bytes, files: of the dataset; the name is "" until the manifest is there.
         manifest: digest of the manifest, "" until it is there.
-        infohash_v1: of the companion, from the bytes on disk; "" until they were verified.
+        infohash_v1: of the companion, from the bytes on disk; "" until all of them were verified.
         since: Unix seconds of the reservation.
         scrubbed: Unix seconds of the last time all bytes were hashed, 0 for never.
         reason: why it is being removed.
         receipts: (registrar, taint id) that get a signed receipt once it is removed.
+        withheld: pieces roots of the files that taints have put out of the engine's reach, or deleted.
+        obeyed: (registrar, taint id, action) of receipts for what was done short of its removal.
     """
 
     content_id: str
@@ -56,6 +58,8 @@ class Holding:
     scrubbed: float = 0.0
     reason: str = ""
     receipts: tuple[tuple[str, str], ...] = ()
+    withheld: tuple[str, ...] = ()
+    obeyed: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Claim:
         expires: Unix seconds, 0 before it was granted.
         lost: Unix seconds since when the registrar does not renew it, 0 while it does.
         trackers, web_seeds: where the registrar says the bytes are to be had.
+        home: origin of the registrar that the record belongs to, "" while it was not read.
     """
 
     content_id: str
@@ -76,6 +81,7 @@ class Claim:
     lost: float = 0.0
     trackers: tuple[str, ...] = ()
     web_seeds: tuple[str, ...] = ()
+    home: str = ""
 
 
 class Errand(StrEnum):

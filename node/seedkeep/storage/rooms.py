@@ -12,6 +12,7 @@ from seedkeep.config import NodeSettings
 from seedkeep.core.manifest import Manifest
 from seedkeep.engine.model import Engine
 from seedkeep.storage.documents import Documents
+from seedkeep.storage.duties import Duties
 from seedkeep.storage.layout import Layout
 from seedkeep.storage.model import Registrar
 from seedkeep.storage.pledge import Pledge
@@ -48,6 +49,7 @@ class Patience:
         idle: a companion without peers for so long is unloaded.
         tick: between two looks at everything.
         save: between two savings of resume data.
+        clock: between two looks at the clock for what taints let end.
         settle: a registrar that was silent is back when it has answered for so long.
     """
 
@@ -60,6 +62,7 @@ class Patience:
     idle: float = 900.0
     tick: float = 5.0
     save: float = 30.0
+    clock: float = 60.0
     settle: float = 60.0
 
 
@@ -73,6 +76,7 @@ class Rooms:
     pledge: Pledge
     documents: Documents
     taints: Taints
+    duties: Duties
     engine: Engine
     problems: Problems
     clients: Mapping[str, Registrar]

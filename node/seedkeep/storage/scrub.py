@@ -1,7 +1,7 @@
 """Reading every held byte again, the longest unread first, within a budget of bytes per second.
 
-A piece that went bad is not noticed by seeding alone. What is found is repaired by the manager. Where the
-scrub was is remembered, so that a restart goes on from there.
+A piece that went bad is not noticed by seeding alone. What is found is repaired by the manager; what taints
+withhold is left alone. Where the scrub was is remembered, so that a restart goes on from there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from seedkeep.core.errors import Error
+from seedkeep.core.manifest import Manifest
 from seedkeep.storage.checking import Stopped, check_file
 from seedkeep.storage.model import Holding, Phase
 from seedkeep.storage.rooms import Rooms
@@ -38,7 +39,11 @@ class Scrub:
     def next_due(self) -> tuple[float, str] | None:
         """(Unix seconds, content id) of what is to be read next."""
         every = self._rooms.settings.scrub_every
-        complete = [h for h in self._rooms.state.holdings.values() if h.phase is Phase.COMPLETE]
+        complete = [
+            h
+            for h in self._rooms.state.holdings.values()
+            if h.phase is Phase.COMPLETE and not self._rooms.duties.of(h.content_id).stop
+        ]
         return min(((h.scrubbed + every, h.content_id) for h in complete), default=None)
 
     async def run(self) -> None:
@@ -62,11 +67,13 @@ class Scrub:
             for index in range(int(first) if begun == cid else 0, len(manifest.files)):
                 if not self._still_complete(cid):
                     return False
+                if self._is_withheld(cid, manifest, index):
+                    continue
 
                 def read(stop: threading.Event, index: int = index) -> bool:
                     return check_file(folder, manifest, index, stop, self._pacer(stop))
 
-                if not await rooms.in_thread(read):
+                if not await rooms.in_thread(read) and not self._is_withheld(cid, manifest, index):
                     self.found += 1
                     await self._repair(cid, f"{manifest.files[index].path} has changed on the disk")
                     return False
@@ -84,6 +91,10 @@ class Scrub:
         finally:
             self.now = ""
         return True
+
+    def _is_withheld(self, cid: str, manifest: Manifest, index: int) -> bool:
+        held = self._rooms.state.holdings.get(cid)
+        return held is not None and manifest.files[index].root in held.withheld
 
     def _still_complete(self, cid: str) -> bool:
         held: Holding | None = self._rooms.state.holdings.get(cid)

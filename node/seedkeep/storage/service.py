@@ -41,6 +41,7 @@ from seedkeep.registrar_messages import ClaimReport, NodeProfile, Report
 from seedkeep.storage.audits import Audits, Subject
 from seedkeep.storage.companions import Companions, Source
 from seedkeep.storage.documents import Documents
+from seedkeep.storage.duties import Duties
 from seedkeep.storage.layout import Layout
 from seedkeep.storage.link import Link
 from seedkeep.storage.lock import take_lock
@@ -144,15 +145,26 @@ class StorageManager:
         )
         await asyncio.to_thread(self.pledge.measure)
         self.pledge.check_size()
-        self.taints = Taints(self.state, self.layout, self.pledge, self.problems, self._now)
+        self.taints = Taints(
+            self.state,
+            self.layout,
+            self.pledge,
+            self.problems,
+            self._now,
+            served=self._clients.keys(),
+            agreement=self.settings.taint_agreement,
+        )
         await self.taints.restore()
+        documents = Documents(self.layout)
+        self.duties = Duties(self.state, documents, self.taints)
         self._rooms = rooms = Rooms(
             settings=self.settings,
             state=self.state,
             layout=self.layout,
             pledge=self.pledge,
-            documents=Documents(self.layout),
+            documents=documents,
             taints=self.taints,
+            duties=self.duties,
             engine=self.engine,
             problems=self.problems,
             clients=ChainMap(self._clients, self._stand_in_clients),
@@ -190,6 +202,7 @@ class StorageManager:
         self._tell_of_orphans()
         for link in self.links:
             self._start(f"the link to {link.status.url}", link.run)
+        self._start("the clock of taints", self.manager.obedience.run)
         self._start("standing in", self.stand_ins.run)
         self._start("the scrub", self.scrub.run)
         self._start("upkeep", self._look_after)
@@ -286,7 +299,7 @@ class StorageManager:
 
     def ls(self) -> list[dict[str, Any]]:
         """The datasets; see :func:`seedkeep.storage.status.list_datasets`."""
-        return list_datasets(self.state, self.engine)
+        return list_datasets(self.state, self.engine, self.duties)
 
     # --- what registrars are told --------------------------------------------------------------------------
 
@@ -341,25 +354,29 @@ class StorageManager:
     # --- what goes on inside -----------------------------------------------------------------------------
 
     async def _obey(self) -> None:
-        await self.manager.obey()
+        await self.manager.obedience.obey()
         await self.shared.look_after()
 
     def _companion_source(self, cid: str) -> Source | None:
         held = self.state.holdings.get(cid)
         if held is None or held.phase is not Phase.COMPLETE:
             return self.shared.source(cid)
+        if held.withheld or self.manager.obedience.forbids(cid):  # its pieces run across the borders of files
+            return None
         return Source(
             held.infohash_v1, self.layout.save_path(cid), self.manager.way.trackers(cid), shared=False
         )
 
     async def _audited(self, cid: str) -> Subject:
         held = self.state.holdings.get(cid)
-        rids = [c.rid for c in self.state.claims_on(cid)]
-        if (held is not None and held.receipts) or self.taints.standing(cid, rids, ()):
+        if (held is not None and held.receipts) or self.duties.of(cid).stop:
             return Subject("tainted")
+        if held is not None and held.phase in (Phase.DOWNLOADING, Phase.VERIFYING) and held.obeyed:
+            return Subject("busy")  # files that are not withheld any more are on their way back
         if held is None or held.phase is not Phase.COMPLETE or self._rooms is None:
             return Subject("missing")
-        return Subject("", self.layout.save_path(cid), await self._rooms.documents.load(cid))
+        papers = await self._rooms.documents.load(cid)
+        return Subject("", self.layout.save_path(cid), papers, frozenset(held.withheld))
 
     async def _engine_events(self) -> None:
         async for event in self.engine.events():

@@ -3,6 +3,7 @@
 The folder belongs to the sharer: nothing in it is ever written or removed, and it is not part of the pledge.
 It is seeded only while every file has the size and the time of change it was shared with; the first look
 that finds another one ends the seeding, so that nobody is served, or repairs, what the sharer is editing.
+What taints withhold is not seeded while they stand: the folder, or files in it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 from seedkeep.core.errors import Error, InvalidInput, NotFound, Tainted, UsageError
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.metainfo import check_layers, info_v1, infohash_v1_of, torrent_v2
+from seedkeep.core.taints.duty import Duty
 from seedkeep.engine.model import TorrentSpec
 from seedkeep.storage.companions import Companions, Source
 from seedkeep.storage.documents import Papers
 from seedkeep.storage.layout import place_of
 from seedkeep.storage.model import Phase, SharedFolder
 from seedkeep.storage.rooms import Rooms
+from seedkeep.storage.way import wanted_without
 
 
 class SharedFolders:
@@ -31,6 +34,9 @@ class SharedFolders:
         self._rooms = rooms
         self._companions = companions
         self._infohashes: dict[str, str] = {}
+        self._withheld: dict[str, frozenset[str]] = {}
+        #: why a folder is not seeded for the time being, by content id
+        self.tainted: dict[str, str] = {}
 
     async def restore(self) -> None:
         """Go on seeding after a start; lists that a crash has left without their folder go."""
@@ -63,9 +69,9 @@ class SharedFolders:
         cid = found.content_id()
         if root.name != found.name:
             raise UsageError(f"{root} is not called {found.name!r}, as the dataset is")
-        standing = self._rooms.taints.standing(cid, [rid] if rid else [], (f.root for f in found.files))
-        if standing:
-            raise Tainted(f"{found.name} is tainted: {standing[0].entry.reason}")
+        duty = self._duty(cid, rid, found)
+        if duty.stop:
+            raise Tainted(f"{found.name} is tainted: {duty.binding[0].entry.reason}")
         held = self._rooms.state.holdings.get(cid)
         if held is not None and held.phase is Phase.COMPLETE:
             return cid
@@ -94,6 +100,8 @@ class SharedFolders:
         await asyncio.to_thread(self._rooms.layout.remove_shared, cid)
         self._rooms.documents.forget(cid)
         self._rooms.problems.clear(f"folder {cid}")
+        self._withheld.pop(cid, None)
+        self.tainted.pop(cid, None)
         return True
 
     def source(self, cid: str) -> Source | None:
@@ -101,23 +109,52 @@ class SharedFolders:
         folder = self._rooms.state.shared.get(cid)
         if folder is None or folder.problem or cid not in self._infohashes:
             return None
+        if cid in self.tainted or self._withheld.get(cid):
+            return None
         return Source(self._infohashes[cid], folder.save_path, folder.trackers, shared=True)
 
     async def look_after(self) -> None:
-        """Stop what has changed on the disk, or is tainted."""
+        """Stop what has changed on the disk, or is tainted; seed again what is not tainted any more."""
         for cid, folder in list(self._rooms.state.shared.items()):
             if folder.problem:
                 continue
             with contextlib.suppress(Error):
                 papers = await self._rooms.documents.load_shared(cid)
-                rids = [folder.rid] if folder.rid else []
-                roots = (f.root for f in papers.manifest.files)
-                if found := self._rooms.taints.standing(cid, rids, roots):
-                    await self._stop(folder, f"it is tainted: {found[0].entry.reason}")
-                elif await self._changed(folder, papers.manifest):
+                if await self._is_stopped(folder, papers.manifest):
+                    continue
+                if await self._changed(folder, papers.manifest):
                     await self._stop(folder, "a file in it has changed since it was shared")
                 elif cid not in self._rooms.state.holdings and not self._is_loaded(cid):
                     await self._add(folder, papers)
+
+    def _duty(self, cid: str, rid: str, manifest: Manifest) -> Duty:
+        roots = {f.root for f in manifest.files if f.root}
+        rids = [rid] if rid else []
+        return self._rooms.taints.duty(cid, rids=rids, marked=roots, roots=len(roots))
+
+    async def _is_stopped(self, folder: SharedFolder, manifest: Manifest) -> bool:
+        """Whether taints withhold the folder; it is unloaded when they withhold other files than before."""
+        cid, thing = folder.content_id, f"folder {folder.content_id}"
+        duty = self._duty(cid, folder.rid, manifest)
+        if duty.stop:
+            if cid not in self.tainted:
+                self.tainted[cid] = f"it is tainted: {duty.binding[0].entry.reason}"
+                await self._unload(cid)
+                self._rooms.problems.tell(
+                    thing, f"A folder in {folder.save_path} is not seeded: {self.tainted[cid]}."
+                )
+            return True
+        if self.tainted.pop(cid, None):
+            self._rooms.problems.clear(thing)
+        if duty.withheld != self._withheld.get(cid, frozenset()):
+            self._withheld[cid] = duty.withheld
+            await self._unload(cid)
+        return False
+
+    async def _unload(self, cid: str) -> None:
+        await self._companions.drop(cid)
+        if cid not in self._rooms.state.holdings:
+            await self._rooms.engine.remove(cid)
 
     def _is_loaded(self, cid: str) -> bool:
         try:
@@ -149,6 +186,8 @@ class SharedFolders:
         if await self._changed(folder, papers.manifest):
             await self._stop(folder, "a file in it has changed since it was shared")
             return
+        if await self._is_stopped(folder, papers.manifest):
+            return
         place = self._rooms.layout.shared_document(cid, "pieces")
 
         def infohash() -> str:
@@ -166,6 +205,7 @@ class SharedFolders:
                 key=folder.content_id,
                 trackers=folder.trackers,
                 complete=True,
+                wanted=wanted_without(papers.manifest, self._withheld.get(folder.content_id, ())),
                 read_only=True,
             )
         )

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seedkeep.core.errors import Error, NoSpace
-from seedkeep.storage.database import Acquaintance, Database, Loaded
+from seedkeep.storage.database import Acquaintance, Authority, Database, Loaded
 from seedkeep.storage.model import Claim, Holding, Letter, Phase, SharedFolder
 
 T = TypeVar("T")
@@ -124,6 +124,11 @@ class State:
         return self._rows.registrars
 
     @property
+    def authorities(self) -> Mapping[str, Authority]:
+        """Other registrars whose taints are heard, by origin."""
+        return self._rows.authorities
+
+    @property
     def shared(self) -> Mapping[str, SharedFolder]:
         """Folders seeded in place, by content id."""
         return self._rows.shared
@@ -181,10 +186,10 @@ class State:
         await self._put(new, tuple(claims), tuple(letters))
         return new
 
-    async def amend(self, content_id: str, **changes: Any) -> Holding:
-        """Change a dataset's row within its phase."""
+    async def amend(self, content_id: str, *, letters: Iterable[Letter] = (), **changes: Any) -> Holding:
+        """Change a dataset's row within its phase, with letters that belong to that step."""
         new = replace(self.holdings[content_id], **changes)
-        await self._put(new, (), ())
+        await self._put(new, (), tuple(letters))
         return new
 
     async def _put(self, holding: Holding, claims: tuple[Claim, ...], letters: tuple[Letter, ...]) -> None:
@@ -240,6 +245,13 @@ class State:
         await self._do(
             lambda db: db.put_registrar(registrar),
             lambda: self._rows.registrars.update({registrar.url: registrar}),
+        )
+
+    async def put_authority(self, authority: Authority) -> None:
+        """Remember another registrar's key and taint head."""
+        await self._do(
+            lambda db: db.put_authority(authority),
+            lambda: self._rows.authorities.update({authority.origin: authority}),
         )
 
     async def drop_registrar(self, url: str) -> None:

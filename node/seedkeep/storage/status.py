@@ -8,12 +8,14 @@ from typing import Any, Protocol
 from seedkeep.engine.model import Engine
 from seedkeep.storage.audits import Audits
 from seedkeep.storage.companions import Companions
+from seedkeep.storage.duties import Duties
 from seedkeep.storage.layout import Layout
 from seedkeep.storage.link import Link
 from seedkeep.storage.model import Phase
 from seedkeep.storage.pledge import Pledge
 from seedkeep.storage.problems import Problems
 from seedkeep.storage.scrub import Scrub
+from seedkeep.storage.shared import SharedFolders
 from seedkeep.storage.standing_in import StandIns
 from seedkeep.storage.state import State
 from seedkeep.storage.taints import Taints
@@ -29,6 +31,7 @@ class Node(Protocol):
     companions: Companions
     audits: Audits
     scrub: Scrub
+    shared: SharedFolders
     problems: Problems
     engine: Engine
 
@@ -64,7 +67,11 @@ def describe(node: Node) -> dict[str, Any]:
             "found": node.scrub.found,
         },
         "shared": [
-            {"content_id": f.content_id, "path": str(f.save_path), "problem": f.problem}
+            {
+                "content_id": f.content_id,
+                "path": str(f.save_path),
+                "problem": f.problem or node.shared.tainted.get(f.content_id, ""),
+            }
             for f in node.state.shared.values()
         ],
         "problems": list(node.problems.texts()),
@@ -87,12 +94,14 @@ def _registrar(node: Node, link: Link) -> dict[str, Any]:
     }
 
 
-def list_datasets(state: State, engine: Engine) -> list[dict[str, Any]]:
-    """One object for each dataset; ``allocated``: its share of the pledge."""
+def list_datasets(state: State, engine: Engine, duties: Duties) -> list[dict[str, Any]]:
+    """One object for each dataset; ``allocated``: its share of the pledge, ``taints``: what is said of it,
+    ``served``: False while taints forbid to pass any of it on, ``withheld``: number of different files that
+    they withhold."""
     torrents = {t.key: t for t in engine.statuses()}
     found = []
     for held in state.holdings.values():
-        torrent = torrents.get(held.content_id)
+        torrent, duty = torrents.get(held.content_id), duties.of(held.content_id)
         have = held.bytes if held.phase is Phase.COMPLETE else torrent.have if torrent else 0
         found.append(
             {
@@ -108,6 +117,20 @@ def list_datasets(state: State, engine: Engine) -> list[dict[str, Any]]:
                 "since": held.since,
                 "registrars": [c.registrar for c in state.claims_on(held.content_id)],
                 "reason": held.reason,
+                "served": not duty.stop,
+                "withheld": len(held.withheld),
+                "taints": [
+                    {
+                        "authority": told.origin,
+                        "binding": told in duty.binding,
+                        "effect": told.entry.effect.value,
+                        "subject": str(told.entry.subject),
+                        "category": told.entry.category,
+                        "reason": told.entry.reason,
+                        "expires": told.entry.order.expires,
+                    }
+                    for told in (*duty.binding, *duty.advice)
+                ],
             }
         )
     return found

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Collection
 from dataclasses import replace
 
 from seedkeep.core.errors import Error, NoSpace, NotFound, Tainted, Unreachable, VerificationFailed
@@ -94,18 +95,42 @@ class Way:
                 )
             await rooms.state.amend(cid, reserved=whole, bytes=manifest.bytes, files=len(manifest.files))
         await rooms.documents.store(cid, papers)
-        self._refuse_tainted(claim, manifest)
+        withheld = self._refuse_tainted(holding, manifest)
         trackers = (*record.trackers, *(await client.info()).trackers)
-        sources = replace(claim, trackers=tuple(dict.fromkeys(trackers)), web_seeds=record.web_seeds)
+        sources = replace(
+            claim,
+            trackers=tuple(dict.fromkeys(trackers)),
+            web_seeds=record.web_seeds,
+            home=record.event.home,
+        )
         await rooms.state.move(
-            cid, Phase.DOWNLOADING, claims=[sources], name=manifest.name, manifest=record.dataset.manifest
+            cid,
+            Phase.DOWNLOADING,
+            claims=[sources],
+            name=manifest.name,
+            manifest=record.dataset.manifest,
+            withheld=tuple(sorted(withheld)),
         )
 
-    def _refuse_tainted(self, claim: Claim, manifest: Manifest) -> None:
-        """Once the manifest is stored: a taint that comes later finds the roots in there."""
-        roots = (f.root for f in manifest.files)
-        if taints := self._rooms.taints.standing(claim.content_id, [claim.rid], roots):
-            raise Tainted(f"{manifest.name} is tainted: {taints[0].entry.reason}")
+    def _refuse_tainted(self, holding: Holding, manifest: Manifest) -> frozenset[str]:
+        """Once the manifest is stored: a taint that comes later finds the roots in there.
+
+        Returns:
+            Pieces roots of the files that must not be had.
+        """
+        self._rooms.duties.learn(holding.content_id, manifest)
+        duty = self._rooms.duties.of(holding.content_id)
+        if duty.stop:
+            raise Tainted(f"{manifest.name} is tainted: {duty.binding[0].entry.reason}")
+        return duty.withheld
+
+    async def _still_withheld(self, holding: Holding) -> frozenset[str]:
+        """Pieces roots of the files that are left out; those of a taint that came meanwhile too."""
+        known = frozenset(holding.withheld)
+        if new := self._rooms.duties.of(holding.content_id).withheld - known:
+            known |= new
+            await self._rooms.state.amend(holding.content_id, withheld=tuple(sorted(known)))
+        return known
 
     async def _load(self, holding: Holding) -> Papers:
         """The stored papers; damaged ones are asked for again, for the bytes themselves may be fine."""
@@ -114,16 +139,16 @@ class Way:
             return await rooms.documents.load(cid)
         except Error as error:
             rooms.problems.tell(f"papers of {cid}", f"{error}; the registrar is asked for them again.")
-        client, claim = self._claim_of(holding)
-        _, papers = await _ask(client, claim)
+        _, papers = await _ask(*self._claim_of(holding))
         await rooms.documents.store(cid, papers)
-        self._refuse_tainted(claim, papers.manifest)
+        self._refuse_tainted(holding, papers.manifest)
         rooms.problems.clear(f"papers of {cid}")
         return papers
 
     async def _download(self, holding: Holding) -> None:
         rooms, cid = self._rooms, holding.content_id
         papers = await self._load(holding)
+        skip = await self._still_withheld(holding)
         # After a repair they are computed anew; until then nobody may have two of them on the disk.
         await asyncio.to_thread(rooms.layout.document(cid, "pieces").unlink, missing_ok=True)
         await asyncio.to_thread(rooms.layout.prepare, cid)
@@ -134,33 +159,37 @@ class Way:
         folder = rooms.state.shared.get(cid)
         if folder is not None and not folder.problem:
             await rooms.in_thread(
-                lambda stop: copy_files(folder.save_path, rooms.layout.save_path(cid), papers.manifest, stop)
+                lambda stop: copy_files(
+                    folder.save_path, rooms.layout.save_path(cid), papers.manifest, stop, skip
+                )
             )
         else:
-            await self._fetch(holding, papers)
+            await self._fetch(holding, papers, skip)
         rooms.layout.document(cid, "resume").unlink(missing_ok=True)
         await rooms.state.move(cid, Phase.VERIFYING)
 
-    async def _fetch(self, holding: Holding, papers: Papers) -> None:
+    async def _fetch(self, holding: Holding, papers: Papers, skip: frozenset[str]) -> None:
         rooms, cid = self._rooms, holding.content_id
-        spec = replace(await self._spec(holding), resume=await asyncio.to_thread(self._resume, cid))
+        resume = await asyncio.to_thread(self._resume, cid)
+        spec = replace(await self._spec(holding, papers.manifest, skip), resume=resume)
         await rooms.engine.add(spec)
         probing = asyncio.create_task(self._add_web_seeds(spec, papers))
         try:
             # What was complete before may be the last copy: it waits for a source as long as it takes.
-            await self._until_complete(cid, math.inf if holding.infohash_v1 else rooms.patience.give_up)
+            await self._until_complete(cid, math.inf if holding.scrubbed else rooms.patience.give_up)
         finally:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
             self.stalled.discard(cid)
 
-    async def _spec(self, holding: Holding) -> TorrentSpec:
+    async def _spec(self, holding: Holding, manifest: Manifest, skip: frozenset[str]) -> TorrentSpec:
         cid = holding.content_id
         return TorrentSpec(
             metainfo=await self._rooms.documents.torrent(cid),
             save_path=self._rooms.layout.save_path(cid),
             key=cid,
             trackers=self.trackers(cid),
+            wanted=wanted_without(manifest, skip),
         )
 
     def trackers(self, content_id: str) -> tuple[str, ...]:
@@ -237,14 +266,16 @@ class Way:
     async def _verify(self, holding: Holding) -> None:
         rooms, cid = self._rooms, holding.content_id
         manifest = (await self._load(holding)).manifest
-        folder = rooms.layout.save_path(cid)
+        folder, skip = rooms.layout.save_path(cid), frozenset(holding.withheld)
         async with self._reading:
-            found = await rooms.in_thread(lambda stop: check_whole(folder, manifest, stop))
+            found = await rooms.in_thread(lambda stop: check_whole(folder, manifest, stop, skip))
         if found.bad:
             await self._refetch(holding, manifest, found.bad)
             return
         measured = await asyncio.to_thread(self._seal, cid, found.pieces_v1)
-        infohash_v1 = infohash_v1_of(await asyncio.to_thread(info_v1, manifest, found.pieces_v1))
+        infohash_v1 = ""
+        if not skip:
+            infohash_v1 = infohash_v1_of(await asyncio.to_thread(info_v1, manifest, found.pieces_v1))
         self._wrong.pop(cid, None)
         rooms.problems.clear(f"dataset {cid}")
         await rooms.state.move(
@@ -253,6 +284,7 @@ class Way:
             reserved=measured,
             infohash_v1=infohash_v1,
             scrubbed=rooms.now(),
+            obeyed=holding.obeyed if skip else (),
             letters=[
                 Letter(claim.registrar, Errand.ATTEST, cid, attest_fields(holding.manifest, infohash_v1))
                 for claim in rooms.state.claims_on(cid)
@@ -260,9 +292,10 @@ class Way:
         )
 
     def _seal(self, cid: str, pieces: bytes) -> int:
-        """Write the v1 pieces, drop what only a download needs, and measure. Blocks."""
+        """Write the v1 pieces if there are any, drop what only a download needs, and measure. Blocks."""
         layout = self._rooms.layout
-        write_durably(layout.document(cid, "pieces"), pieces)
+        if pieces:
+            write_durably(layout.document(cid, "pieces"), pieces)
         layout.document(cid, "resume").unlink(missing_ok=True)
         return layout.taken_by(cid)
 
@@ -291,8 +324,8 @@ class Way:
         """Seed what is complete; False when files are missing and it was sent back."""
         rooms, cid = self._rooms, holding.content_id
         manifest = (await self._load(holding)).manifest
-        folder = rooms.layout.save_path(cid)
-        if not await asyncio.to_thread(sizes_are_right, folder, manifest):
+        folder, skip = rooms.layout.save_path(cid), frozenset(holding.withheld)
+        if not await asyncio.to_thread(sizes_are_right, folder, manifest, skip):
             rooms.problems.tell(
                 f"dataset {cid}", f"Files of {manifest.name} are missing on the disk; they are fetched again."
             )
@@ -302,8 +335,15 @@ class Way:
             await rooms.engine.remove(cid)
             await rooms.state.drop_shared(cid)
             await asyncio.to_thread(rooms.layout.remove_shared, cid)
-        await rooms.engine.add(replace(await self._spec(holding), complete=True))
+        await rooms.engine.add(replace(await self._spec(holding, manifest, skip), complete=True))
         return True
+
+
+def wanted_without(manifest: Manifest, skip: Collection[str]) -> frozenset[int] | None:
+    """Numbers of the files that are left when those with these pieces roots are not wanted; None for all."""
+    if not skip:
+        return None
+    return frozenset(number for number, file in enumerate(manifest.files) if file.root not in skip)
 
 
 def attest_fields(manifest: str, infohash_v1: str) -> dict[str, str]:
@@ -331,7 +371,7 @@ def is_worth_keeping(holding: Holding, error: Error) -> bool:
     """Whether a dataset stays although something that lasts is wrong with it: it is, or was, complete."""
     if holding.phase is Phase.COMPLETE:
         return True
-    return bool(holding.infohash_v1) and not isinstance(error, VerificationFailed | Tainted)
+    return bool(holding.scrubbed) and not isinstance(error, VerificationFailed | Tainted)
 
 
 def is_lasting(error: Error) -> bool:
