@@ -35,7 +35,7 @@ from seedkeep_registrar.api import (
 from seedkeep_registrar.built import Built
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.exports import crawlers
-from seedkeep_registrar.federation import giving, takeover, working
+from seedkeep_registrar.federation import giving, repair, takeover, working
 from seedkeep_registrar.federation import routes as federation
 from seedkeep_registrar.federation import service as federating
 from seedkeep_registrar.feeds import routes as feeds
@@ -114,6 +114,7 @@ _PARTS = (
     federating,
     working,
     takeover,
+    repair,
     announce,
 )
 

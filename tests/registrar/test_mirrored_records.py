@@ -14,7 +14,7 @@ from seedkeep.core.errors import InvalidInput, Unreachable, VerificationFailed
 from seedkeep.core.events import Event
 from seedkeep.core.metadata import Metadata
 from seedkeep.core.notes import Verifier
-from seedkeep.core.revision import RehomeBody, RevisionBody
+from seedkeep.core.revision import RehomeBody, RevisionBody, WithdrawalBody
 from seedkeep.editing import Editing
 from seedkeep.known import KnownRegistrars
 from seedkeep.record_document import Record
@@ -22,6 +22,7 @@ from seedkeep.resolve import Resolved
 from seedkeep_registrar.federation import bundle
 from seedkeep_registrar.federation.bodies import Bodies
 from seedkeep_registrar.federation.client import PeerClient
+from seedkeep_registrar.federation.repair import repair
 from seedkeep_registrar.federation.takeover import Takeover
 from seedkeep_registrar.processes.signals import Kind, Signal
 from seedkeep_registrar.store import events, peers
@@ -212,6 +213,72 @@ async def test_datasets_are_offered_while_their_home_is_silent(
         other = b.person()
         await other.introduce()
         assert await offered(other) == []
+
+
+async def status_of(one: RegistrarUnderTest, rid: str, wanted: int) -> Answer:
+    """What a registrar answers to who asks for a record, once that has this status."""
+
+    async def look() -> Answer | None:
+        answer = await one.person().get(f"/api/v1/records/{rid}")
+        return answer if answer.status == wanted else None
+
+    found: Answer = await until(look)
+    return found
+
+
+async def test_what_is_tainted_here_or_withdrawn_there_is_known_and_not_served(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    b, bad, gone = any_registrar, shareable("bad"), shareable("gone")
+    content = bad.dataset().content_id
+    assert (await b.curator.taint(f"content:{content}")).status == 201
+    async with start_registrar(tmp_path / "a") as a:
+        alice = a.person()
+        made = await alice.register(gone)
+        body = WithdrawalBody("consent was withdrawn").encode()
+        last = alice.event(body, "withdrawal", after=Event.parse(made["event"]))
+        assert (await alice.submit(last, body)).status == 201
+        tainted = await alice.register(bad)
+        await befriend(a, b)
+        told = await status_of(b, made["rid"], 410)
+        assert told.json["withdrawn"]["reason"] == "consent was withdrawn"
+        assert (await status_of(b, tainted["rid"], 451)).json["taints"]
+    assert (await b.person().get(f"/torrents/{content}.torrent")).status == 451
+    assert (await b.person().get("/api/v1/search")).json["results"] == []
+
+
+async def test_what_a_stop_interrupted_goes_on(tmp_path: Path) -> None:
+    every, settings = [shareable(f"d{n}") for n in range(8)], {"listen": f"127.0.0.1:{free_port()}"}
+    async with start_registrar(tmp_path / "a") as a:
+        alice = a.person()
+        rids = [(await alice.register(what))["rid"] for what in every]
+        async with start_registrar(tmp_path / "b", **settings) as b:
+            await befriend(a, b)
+
+            async def begun(b: RegistrarUnderTest = b) -> bool:
+                return bool((await b.person().get("/api/v1/records")).json["records"])
+
+            await until(begun)
+        async with start_registrar(tmp_path / "b", **settings) as b:
+            for rid in rids:
+                await record_at(b, rid)
+            listed = (await b.person().get("/api/v1/records")).json["records"]
+            assert sorted(record["rid"] for record in listed) == sorted(rids)
+            assert (await b.person().get("/api/v1/peers/problems")).json["problems"] == []
+            assert f"/{listed[0]['ark']}" not in (await b.person().get("/sitemap-0.xml")).body.decode()
+
+
+async def test_lost_objects_come_back(registrar: RegistrarUnderTest) -> None:
+    what, context = shareable(), registrar.context
+    await registrar.person().register(what)
+    await agree(registrar, Verifier("honest.example", new_key().public), "http://honest.example")
+    await context.db.write(peers.set_state, 1, peers.ACTIVE)
+    for sha256 in what.objects:
+        context.objects.path(sha256).unlink()
+    bodies = Bodies(context, cast(PeerClient, Liar(what.objects)))
+    assert await repair(context, bodies) == len(what.objects)
+    assert [context.objects.read(sha256) for sha256 in what.objects] == list(what.objects.values())
+    assert await repair(context, bodies) == 0
 
 
 class Liar:

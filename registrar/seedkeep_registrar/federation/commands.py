@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -19,13 +20,14 @@ from seedkeep_registrar.federation.reading import fingerprint
 from seedkeep_registrar.operations.command_line import common_options, settings_of, show
 from seedkeep_registrar.operations.reading import reading
 from seedkeep_registrar.operations.writing import noted, writing
-from seedkeep_registrar.store import events, mirrors, peers
+from seedkeep_registrar.store import backlog, events, mirrors, peers
 from seedkeep_registrar.store.peers import Peer
 
 _NEXT = {
     peers.ASKED: "it is asked to agree; its operator has to add this registrar, too",
     peers.ACTIVE: "both sides agree: it is followed from now on",
 }
+_MOST_PROBLEMS = 200
 
 
 @click.group()
@@ -87,6 +89,21 @@ def list_(*, as_json: bool, quiet: bool, **where: Any) -> None:
     shown = [_document(one, waiting.get(one.id, 0)) for one in every]
     lines = [_line(one, waiting.get(one.id, 0)) for one in every]
     show({"peers": shown}, "\n".join(lines) or "no other registrar is known here", as_json=as_json)
+
+
+@peer.command()
+@common_options
+def problems(*, as_json: bool, quiet: bool, **where: Any) -> None:
+    """Show what other registrars have recorded and what does not count here, and why; the newest first."""
+    settings = settings_of(**where)
+    with reading(settings.sqlalchemy_url) as connection:
+        found = backlog.problems(connection, _MOST_PROBLEMS)
+    lines = [
+        f"{one.state:<8} {one.origin or 'this log'} {one.index}, {one.type} of {one.rid[:12]}…: {one.problem}"
+        for one in found
+    ]
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in "\n".join(lines))
+    show({"problems": [asdict(one) for one in found]}, text or "everything counts", as_json=as_json)
 
 
 def _document(one: Peer, waiting: int) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""What other registrars need to apply events: bodies and objects of datasets, many at once."""
+"""What other registrars need to apply events, bodies and objects at once; and what was not applied here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, TypedDict
 
 from aiohttp import web
 from msgspec import Meta
@@ -15,12 +16,13 @@ from seedkeep_registrar import auth
 from seedkeep_registrar.api.fields import HEX64
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.federation import bundle
-from seedkeep_registrar.interface.fields import Hex64
+from seedkeep_registrar.interface.fields import Count, Hex64
 from seedkeep_registrar.interface.operation import Body, Content, operation
 from seedkeep_registrar.log.serving import public_body
-from seedkeep_registrar.store import records, taints
+from seedkeep_registrar.store import backlog, records, taints
 
 routes = web.RouteTableDef()
+_MOST_PROBLEMS = 200
 _MAX_QUESTION = 100 * bundle.MOST
 
 
@@ -28,6 +30,33 @@ class Wanted(Body):
     """The objects that are wanted."""
 
     sha256: Annotated[list[Hex64], Meta(max_length=bundle.MOST)]
+
+
+class ProblemDocument(TypedDict):
+    """An event in a log that does not count here."""
+
+    origin: Annotated[str, Meta(description="Of the registrar in whose log it is; empty: of this one.")]
+    index: Count
+    type: str
+    rid: Hex64
+    seq: Count
+    state: Annotated[str, Meta(description="waiting, refused, or fork: another event has its place")]
+    problem: Annotated[str, Meta(description="Why, in a sentence.")]
+    tries: Count
+
+
+class ProblemList(TypedDict):
+    """The newest ones; at most 200."""
+
+    problems: list[ProblemDocument]
+
+
+@routes.get("/api/v1/peers/problems")
+@operation("List the mirrored events that do not count here", tag="Federation", answers={200: ProblemList})
+async def list_problems(request: web.Request) -> web.Response:
+    """Events of mirrored logs that wait for something, do not hold, or contradict another one, and why."""
+    found = await request.app[REGISTRAR].db.read(backlog.problems, _MOST_PROBLEMS)
+    return web.json_response({"problems": [asdict(one) for one in found]})
 
 
 @routes.post("/api/v1/objects/bundle")

@@ -9,7 +9,8 @@ from seedkeep_registrar.store.records import live
 from seedkeep_registrar.store.tables import datasets, log, records
 from seedkeep_registrar.store.upserts import upsert
 
-_HERE_OR_SILENT = or_(
+#: of a record: it belongs to this registrar, or to one that is silent
+HERE_OR_SILENT = or_(
     records.c.home == select(log.c.origin).scalar_subquery(),
     exists().where(silent_homes.c.origin == records.c.home),
 )
@@ -17,7 +18,7 @@ _HERE_OR_SILENT = or_(
 
 def is_offered(connection: Connection, content_id: str) -> bool:
     """Whether a live record of this content has its home here, or at a registrar that is silent."""
-    query = live(select(records.c.rid).where(records.c.content_id == content_id, _HERE_OR_SILENT))
+    query = live(select(records.c.rid).where(records.c.content_id == content_id, HERE_OR_SILENT))
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -40,6 +41,6 @@ def end_silence(connection: Connection, origin: str) -> None:
 def offer_anew(connection: Connection, origin: str) -> None:
     """Work out anew which of the datasets that belong to one registrar are offered to nodes."""
     theirs = select(records.c.content_id).where(records.c.home == origin)
-    here = live(select(records.c.rid).where(records.c.content_id == datasets.c.content_id, _HERE_OR_SILENT))
+    here = live(select(records.c.rid).where(records.c.content_id == datasets.c.content_id, HERE_OR_SILENT))
     held = update(datasets).where(datasets.c.content_id.in_(theirs))
     connection.execute(held.values(offered=here.correlate(datasets).exists()))

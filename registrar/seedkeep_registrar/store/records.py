@@ -236,6 +236,12 @@ def is_named(connection: Connection, sha256: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def objects_after(connection: Connection, after: str, limit: int) -> list[str]:
+    """Objects that records name, in order, those after ``after``."""
+    query = select(objects.c.sha256).where(objects.c.sha256 > after).distinct().order_by(objects.c.sha256)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
 def naming(connection: Connection, sha256: str) -> Record | None:
     """A record that names this object, one that is neither tainted nor withdrawn if there is any."""
     row = connection.execute(
