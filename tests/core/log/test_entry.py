@@ -82,6 +82,36 @@ def test_an_event_of_a_type_of_tomorrow_is_read() -> None:
         Event.parse(event.leaf())
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seq": 2**31},
+        {"seq": 0},
+        {"rid": ""},
+        {"prev": ""},
+        {"home": "a" * 4096},
+        {"type": "Revision"},
+        {"by": str(KEY.public)[:-1] + "_"},
+    ],
+)
+def test_what_no_registrar_takes_is_no_entry_even_when_it_is_signed(wrong: dict[str, str | int]) -> None:
+    unsigned = replace(SECOND, **wrong, sig="")  # type: ignore[arg-type]
+    event = replace(unsigned, sig=base64.b64encode(KEY.sign(unsigned.unsigned())).decode())
+    with pytest.raises(InvalidInput):
+        read_entry(event.leaf(), event.home)
+    with pytest.raises(InvalidInput):
+        Event.parse(event.leaf())
+
+
+def test_a_signature_has_one_spelling() -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    other = alphabet[alphabet.index(SECOND.sig[-3]) ^ 1]
+    respelt = replace(SECOND, sig=f"{SECOND.sig[:-3]}{other}==")
+    assert base64.b64decode(respelt.sig) == base64.b64decode(SECOND.sig)
+    with pytest.raises(InvalidInput):
+        read_entry(respelt.leaf(), HOME)
+
+
 def test_a_bad_signature_is_found() -> None:
     with pytest.raises(VerificationFailed):
         read_entry(replace(FIRST, sig=SECOND.sig).leaf(), HOME)
