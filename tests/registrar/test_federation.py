@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from seedkeep.core.errors import UsageError
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import cosignatures
 from seedkeep.core.log.tiles import parse_bundle
+from seedkeep.core.log.tree import leaf_hash, root_of_leaves
 from seedkeep.core.log.witness import SIZE_TYPE, AddCheckpoint
 from seedkeep.core.notes import Cosigner
 from seedkeep_registrar.cli import registrar as command
@@ -211,3 +213,48 @@ async def test_consent_that_is_not_a_registrars_own_is_refused(
     known_one = await known(registrar, "other.example")
     await agree(registrar, known_one.verifier, known_one.url)
     assert (await registrar.person().send("POST", path, body)).status == 403
+
+
+async def test_what_a_registrar_has_signed_is_waited_for(any_registrar: RegistrarUnderTest) -> None:
+    """A mirror names a newer head of the registrar's own log, and has no entries of it yet."""
+    one, person = any_registrar, any_registrar.person()
+    await person.register(shareable("first"))
+    first = (await person.get("/log/tile/entries/000.p/1")).body[2:]
+    async with lying_registrar() as peer:
+        other = one.person()
+        lost = [other.event(b'{"v":1}'), other.event(b'{"v":2}')]
+        whole = [first, *(event.leaf() for event in lost)]
+        root = root_of_leaves([leaf_hash(leaf) for leaf in whole])
+        note = Checkpoint(one.context.origin, 3, root).sign(one.context.key)
+        name = peers.name_of(one.context.origin)
+        peer.mirrors[name] = ([], note)
+        await followed(one, peer)
+        await poke(one, peer.origin)
+        what = shareable("second")
+        await person.upload(what)
+        body = what.body().encode()
+        assert (await person.submit(person.event(body), body)).status == 503
+        peer.mirrors[name] = (whole, note)
+        await poke(one, peer.origin)
+        back = (await person.get("/log/tile/entries/000.p/3")).body
+        assert back == peer.tile(whole, "tile/entries/000.p/3")
+
+
+async def test_a_registrar_that_has_forked_its_log_does_not_start(tmp_path: Path) -> None:
+    settings = {"listen": f"127.0.0.1:{free_port()}"}
+    async with start_registrar(tmp_path / "b", listen=f"127.0.0.1:{free_port()}") as b:
+        async with start_registrar(tmp_path / "a", **settings) as a:
+            await befriend(a, b)
+        shutil.copytree(tmp_path / "a", tmp_path / "backup")
+        async with start_registrar(tmp_path / "a", **settings) as a:
+            await a.person().register(shareable("lost"))
+            await mirrored(b, a.context.vkey, 1)
+            b_at = {"listen": b.context.settings.listen}
+    shutil.rmtree(tmp_path / "a")
+    shutil.copytree(tmp_path / "backup", tmp_path / "a")
+    async with start_registrar(tmp_path / "a", **settings) as a:  # nobody can tell it
+        await a.person().register(shareable("another"))
+    async with start_registrar(tmp_path / "b", **b_at):
+        with pytest.raises(UsageError, match="another log"):
+            async with start_registrar(tmp_path / "a", **settings):
+                pass

@@ -109,10 +109,7 @@ async def test_a_fork_to_two_halves_meets_at_their_mirrors(
         liar.show([*common, liar.event("for one")])
         await follow(one, liar, 3)
         liar.show([*common, *liar.events(4, "for two ")])
-        await follow(two, liar, 6)
-        # from now on the liar keeps quiet; the two ask each other
-        liar.mangle = lambda path, data: b"" if path == "checkpoint" else data
-        await poke(two, one.context.origin)
+        await agree(two, liar.vkey, liar.url)
         peer, evidence = await accusation(two, liar)
         assert (peer.state, evidence.kind.value) == (peers.DISTRUSTED, "fork")
         sizes = [int(note.split("\n")[1]) for note in evidence.notes]
@@ -177,14 +174,20 @@ async def test_a_mirror_that_serves_wrong_bodies_is_not_used(
         await follow(registrar, honest, 2)
         whole = [*first, *honest.events(3, "new ")]
         name = peers.name_of(honest.origin)
-        liar.mirrors[name] = ([*whole[:-1], honest.event("forged")], honest.sign(whole))
+
+        def tempted() -> bool:
+            return any(path.startswith(f"/mirror/{name}/tile/entries") for path in liar.asked)
+
+        wrong = honest.tile([*whole[:-1], honest.event("forged")], "tile/entries/000.p/5")
+        liar.mirrors[name] = (whole, honest.sign(whole))
+        liar.mangle = lambda path, data: wrong if "entries" in path else data
         honest.show(whole)
+        honest.mangle = lambda path, data: data if tempted() else b""
         liar.show([])
         await agree(registrar, liar.vkey, liar.url)
         await mirrored(registrar, honest.vkey, 5)
         leaves = (await registrar.person().get(f"{mirror(honest.origin)}/tile/entries/000.p/5")).body
         assert leaves == honest.tile(whole, "tile/entries/000.p/5")
-        assert any(path.startswith(f"/mirror/{name}/tile") for path in liar.asked)
         for one in (honest, liar):
             assert (await known(registrar, one.origin)).state == peers.ACTIVE
 

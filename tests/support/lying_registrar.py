@@ -112,9 +112,9 @@ class LyingRegistrar:
 
 
 @asynccontextmanager
-async def lying_registrar() -> AsyncIterator[LyingRegistrar]:
+async def lying_registrar(liar: LyingRegistrar | None = None) -> AsyncIterator[LyingRegistrar]:
     """One that serves until the block is left."""
-    liar = LyingRegistrar()
+    liar = liar or LyingRegistrar()
     async with TestServer(liar._app(), host="127.0.0.1") as server:
         liar.url = str(server.make_url("")).rstrip("/")
         liar.show([])

@@ -117,7 +117,8 @@ class Asking:
             await registrar.db.write(_keep_taints, peer.id, *trusted.dump(), now=registrar.clock())
 
     async def _mirrors(self, peer: Peer) -> None:
-        """What it has seen of this registrar's log, and of one other's: two halves of a fork meet here."""
+        """What it has seen of this registrar's log, and of one other's, at first of all: two halves of a fork
+        meet here."""
         registrar = self._registrar
         try:
             note = await self._get(f"{mirror_of(peer, registrar.origin)}/checkpoint")
@@ -126,19 +127,20 @@ class Asking:
         except NotFound:
             pass
         others = [p for p in await registrar.db.read(peers.every, peers.ACTIVE) if p.id != peer.id]
-        if not others:
-            return
-        self._turn = (self._turn + 1) % len(others)
-        other = others[self._turn]
+        if others and self._turn:
+            others = [others[self._turn % len(others)]]
+        self._turn += 1
+        for other in others:
+            await self._mirror(peer, other)
+
+    async def _mirror(self, peer: Peer, other: Peer) -> None:
         prefix = mirror_of(peer, other.origin)
         try:
             note = await self._get(f"{prefix}/checkpoint")
             if note is not None:
                 await self._follower.follow(other.id, _text(note), [prefix, f"{other.url}/log"])
-        except NotFound:
-            pass
-        except Misbehaviour:
-            pass  # of the other one; it is told already
+        except (NotFound, Misbehaviour):
+            pass  # it has none; or the other one was caught, which is told already
         except Error as error:
             _LOG.info("federation: the mirror %s is of no use: %s", prefix, error.what)
 

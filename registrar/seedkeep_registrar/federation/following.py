@@ -75,6 +75,9 @@ class Follower:
         self._registrar = registrar
         self._http = http
         self._locks: dict[int, asyncio.Lock] = {}
+        #: peers that were asked, since this process started, what they have seen of others' logs. Before that
+        #: nothing is cosigned: a database that was set back has forgotten what it has cosigned
+        self.heard: set[int] = set()
 
     async def follow(self, peer_id: int, note: str, prefixes: Sequence[str]) -> Relation | None:
         """Follow a peer's log up to an offered checkpoint, store it, and cosign it.
@@ -140,6 +143,9 @@ class Follower:
             return
         line = ""
         if known is None:
+            every = await registrar.db.read(peers.every, peers.ACTIVE)
+            if registrar.signals.leading and not {one.id for one in every} <= self.heard:
+                return
             now = int(registrar.clock())
             line = cosign(Note.parse(note).text, registrar.origin, registrar.key, now)
         signed = Signed(checkpoint.size, checkpoint.root, note, cosigned=False)

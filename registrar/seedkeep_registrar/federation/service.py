@@ -114,6 +114,10 @@ class Federation:
             except Exception:
                 _LOG.exception("federation: %s could not be asked", peer.origin)
                 problem = "this registrar failed to ask it, see its log"
+            if id_ not in self.follower.heard:
+                self.follower.heard.add(id_)
+                for asked in self._asked.values():  # there may be something to cosign now
+                    asked.set()
             if problem and not failed:
                 _LOG.warning("federation: %s: %s", peer.origin, problem)
             failed = failed + 1 if problem else 0
