@@ -37,6 +37,7 @@ from seedkeep.file_digests import Wanted, digest_files
 from seedkeep.placing import Layout, already_there, check_room, put_in_place, select, work_directory
 from seedkeep.proof_file import leave_proof
 from seedkeep.resolve import Contents, Resolved, Resolver
+from seedkeep.taint_told import heed
 from seedkeep.webseeds.guard import public_addresses
 from seedkeep.webseeds.probe import probe
 
@@ -105,6 +106,7 @@ class Fetcher:
             Refused: something else is in the way (nothing was changed).
             NotFound: there is no such file in it.
             NoSpace: the disk cannot take it.
+            Tainted: files that are wanted are withheld.
             VerificationFailed: the bytes that came, or the record's lists, are not what they claim to be.
             Unreachable: nobody gives the bytes.
         """
@@ -112,6 +114,9 @@ class Fetcher:
         contents = await self._contents(found)
         layout, roads = await asyncio.to_thread(_plan, found, contents, request.out.absolute())
         wanted = select(layout, found.path, request.include, request.exclude)
+        if found.record is not None and contents is not None:
+            paths = [layout.files[index].path for index in wanted]
+            heed(found.record, contents.manifest, paths, found.registrar, self.note)
         total = layout.size(wanted)
         present = await self._read_through(
             "checking",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedkeep.core.errors import InvalidInput, Refused
+from seedkeep.message_fields import one_line
 from seedkeep.registrar_client import RegistrarClient
-from seedkeep.registrar_http import one_line
 
 #: one request waits this long for the person, in seconds
 _WAIT_S = 25.0

@@ -123,3 +123,10 @@ def usable_web_seed(value: Any) -> bool:
 def usable_tracker(value: Any) -> bool:
     """Whether it is a tracker's announce URL."""
     return is_url(value, _TRACKER)
+
+
+def one_line(text: Any, limit: int = 600) -> str:
+    """Text from outside as it may be shown at a terminal: one line, no control characters."""
+    if not isinstance(text, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in text[:limit]).strip()

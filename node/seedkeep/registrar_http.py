@@ -38,6 +38,8 @@ from seedkeep.core.errors import (
 from seedkeep.core.httpsig import Unauthenticated, sign_request
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.paths import printable
+from seedkeep.message_fields import one_line
+from seedkeep.taint_told import in_words, taints_in
 
 T = TypeVar("T")
 MAX_JSON_BYTES = 32 * 1024 * 1024
@@ -154,13 +156,6 @@ class Answer:
         if len(self.body) <= _SMALL:
             return parse(self.json())
         return await asyncio.to_thread(lambda: parse(self.json()))
-
-
-def one_line(text: Any, limit: int = 600) -> str:
-    """Text from outside as it may be shown at a terminal: one line, no control characters."""
-    if not isinstance(text, str):
-        return ""
-    return "".join(c if c.isprintable() else " " for c in text[:limit]).strip()
 
 
 def normal_url(text: str) -> str:
@@ -407,7 +402,7 @@ def _problem(base: str, target: str, response: aiohttp.ClientResponse, body: byt
     if kind is None:
         kind = Unreachable if status in _BUSY else Error
     if kind is Tainted:
-        return _tainted(target, fields, detail, hint)
+        return _tainted(base, target, fields, detail, hint)
     if kind is Withdrawn:
         return ToldWithdrawn(detail or f"{target} is withdrawn", hint=hint, document=fields)
     if kind is NotFound and known is None:
@@ -421,15 +416,11 @@ def _problem(base: str, target: str, response: aiohttp.ClientResponse, body: byt
     return kind(what if kind is NotFound else f"{what} ({base})", hint=hint)
 
 
-def _tainted(target: str, fields: Mapping[str, Any], detail: str, hint: str) -> TaintedRecord:
-    told = fields.get("taints")
-    reasons = tuple(
-        {str(k)[:40]: one_line(v) for k, v in taint.items()}
-        for taint in (told if isinstance(told, list) else [])[:100]
-        if isinstance(taint, dict)
-    )
+def _tainted(base: str, target: str, fields: Mapping[str, Any], detail: str, hint: str) -> TaintedRecord:
+    reasons = taints_in(fields)
     what = detail or f"{target} is tainted"
-    if why := "; ".join(t.get("reason", "") for t in reasons if t.get("reason", "") not in ("", detail)):
-        what = what if why in what else f"{what}: {why}"
+    if why := " | ".join(in_words(reason, base) for reason in reasons[:5]):
+        # what the registrar says in its own words repeats the first one's category and reason
+        what = f"{what.partition(' (' + reasons[0].get('category', '') + ')')[0]} ({why})"
     names = {k: one_line(fields.get(k), 100) for k in ("rid", "ark", "content_id")}
     return TaintedRecord(what, hint=hint, reasons=reasons, **names)

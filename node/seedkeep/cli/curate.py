@@ -16,7 +16,7 @@ from seedkeep.core.decision import APPROVE, MAX_REASON, REJECT, RETURN
 from seedkeep.core.errors import UsageError
 from seedkeep.core.manifest import Manifest
 from seedkeep.core.units import print_size
-from seedkeep.registrar_http import one_line
+from seedkeep.message_fields import one_line
 from seedkeep.registrar_queue import STATES, Submission
 
 _DONE = {APPROVE: "is approved, and a record now", RETURN: "goes back", REJECT: "is rejected"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -334,6 +334,7 @@ async def _verify(
     root: Path, uri: str, registrars: Sequence[str], vkey: str, output: Output
 ) -> tuple[dict[str, Any], str, str]:
     from seedkeep.proof_file import place_of, read_proof
+    from seedkeep.taint_told import in_words, taints_in, withheld_files
     from seedkeep.user import open_user
     from seedkeep.verify import verify_folder, whole
 
@@ -355,6 +356,11 @@ async def _verify(
                 bar.show(Step("verifying", done, dataset.bytes))
 
             verdict = await verify_folder(root, manifest, dataset.infohash_v1, advance=advance)
+        withheld = [file.path for file in withheld_files(found.record, manifest)]
+        # what may not be had any more is not amiss
+        verdict = replace(verdict, missing=tuple(p for p in verdict.missing if p not in withheld))
+        for taint in taints_in(found.record.document):
+            output.note(f"these data are tainted now: {in_words(taint, found.registrar)}")
         proof = await asyncio.to_thread(read_proof, place_of(root))
         mine = proof is not None and proof.event.record_id == found.record.rid
         logged = _logged(proof, _log_of(proof, user.known, vkey)) if proof and mine else None
@@ -367,6 +373,8 @@ async def _verify(
         "wrong": [asdict(w) for w in verdict.wrong],
         "missing": list(verdict.missing),
         "extra": list(verdict.extra),
+        "withheld": withheld,
+        "taints": [dict(taint) for taint in taints_in(found.record.document)],
         "log": logged,
         "countersigned": counted.fields() if counted else None,
     }

@@ -28,8 +28,8 @@ from seedkeep.core.taints.body import (
     TaintBody,
     usual_effect,
 )
-from seedkeep.message_fields import utc
-from seedkeep.registrar_http import TaintedRecord, one_line
+from seedkeep.message_fields import one_line, utc
+from seedkeep.registrar_http import TaintedRecord
 
 
 @click.group()
