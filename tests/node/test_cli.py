@@ -37,7 +37,7 @@ SHARE_KEYS = [
     "state",
     "supersedes",
 ]
-FETCH_KEYS = ["path", "files", "bytes", "seconds", "peers_bytes", "web_seed_bytes"]
+FETCH_KEYS = ["path", "files", "bytes", "seconds", "peers_bytes", "web_seed_bytes", "countersigned"]
 
 
 def environment(home: Path) -> dict[str, str]:

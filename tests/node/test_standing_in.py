@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from seedkeep.engine.memory import MemoryEngine, MemorySwarm
+from seedkeep.engine.model import TorrentSpec
 from seedkeep.storage.service import StorageManager
 from tests.support.registrar_simulator import RegistrarSimulator
 from tests.support.storage import World, held, random_dataset, serves
@@ -17,6 +19,18 @@ AFTER = 0.3
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+class Announcing(MemoryEngine):
+    """Knows all trackers that it was given."""
+
+    def __init__(self, swarm: MemorySwarm) -> None:
+        super().__init__(swarm)
+        self.trackers: set[str] = set()
+
+    async def add(self, spec: TorrentSpec) -> None:
+        self.trackers.update(spec.trackers)
+        await super().add(spec)
 
 
 def mirrors_of(world: World, count: int) -> list[RegistrarSimulator]:
@@ -41,7 +55,8 @@ def told(node: StorageManager, url: str) -> dict[str, Any]:
 async def test_a_mirror_stands_in_for_a_silent_registrar_and_lets_go_when_it_is_back(world: World) -> None:
     cid = await world.share(random_dataset("a", [70_000]))
     (mirror,) = mirrors_of(world, 1)
-    async with world.node(mirrors=[mirror], takeover=AFTER) as node:
+    engine = Announcing(world.swarm)
+    async with world.node(mirrors=[mirror], takeover=AFTER, engine=engine) as node:
         await world.until(lambda: serves(node, cid) and world.registrar.holders(cid))
         assert not mirror.nodes
         world.registrar.down = True
@@ -50,6 +65,9 @@ async def test_a_mirror_stands_in_for_a_silent_registrar_and_lets_go_when_it_is_
         assert claimed(mirror, node) == {cid}
         assert told(node, mirror.url)["stands_in_for"] == [world.registrar.url]
         assert told(node, world.registrar.url)["stood_in_for_by"] == [mirror.url]
+        # so does its tracker
+        trackers = {f"{r.url}/announce" for r in (world.registrar, mirror)}
+        await world.until(lambda: trackers <= engine.trackers)
         # audits go on there
         audit = mirror.audit(node.key, cid)
         await mirror.until(lambda: audit.outcome)

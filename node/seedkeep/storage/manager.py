@@ -226,6 +226,7 @@ class Manager:
         try:
             record = await client.record(offer.rid)
             lease = await client.claim(held.content_id)
+            trackers = (*record.trackers, *(await client.info()).trackers)
         except Error as error:
             log.info("%s", error)
             self._decline(held.content_id)
@@ -236,13 +237,14 @@ class Manager:
             offer.rid,
             lease.expires,
             0.0,
-            record.trackers,
+            tuple(dict.fromkeys(trackers)),
             record.web_seeds,
             record.event.home,
         )
         attest = attest_fields(held.manifest, held.infohash_v1)
         letter = Letter(registrar, Errand.ATTEST, held.content_id, attest)
         await self._rooms.state.put_claims([claim], letters=[letter])
+        self.go_on(held.content_id)  # it is announced at that registrar's tracker as well
         return True
 
     # --- leases ----------------------------------------------------------------------------------------
