@@ -191,7 +191,7 @@ class RegistrarSimulator:
         self, subject: str, *, reason: str = "withdrawn", effect: str = "remove", lasts: float = 0.0
     ) -> str:
         """Place a taint on ``kind:hex``; gives its id. ``lasts``: seconds, 0 for ever."""
-        taint = hashlib.sha256(f"{subject} {len(self.entries)}".encode()).hexdigest()
+        taint = hashlib.sha256(f"{self.url} {subject} {len(self.entries)}".encode()).hexdigest()
         by = (str(self.sharer.public),)
         until = utc(self.now() + lasts) if lasts else ""
         order = Order(Subject.parse(subject), "other", reason, Effect(effect), expires=until)
@@ -208,10 +208,14 @@ class RegistrarSimulator:
 
     def head_note(self, *, version: int | None = None, expires: float | None = None) -> str:
         """The taint head as signed now, or one that is bent."""
+        return self.taint_head(version=version, expires=expires).sign(self.key)
+
+    def taint_head(self, *, version: int | None = None, expires: float | None = None) -> Head:
+        """The same before it is signed."""
         digest = hashlib.sha256(encode_list(self.entries.values())).hexdigest()
         until = int(self.now() + 24 * 3600 if expires is None else expires)
         number = self.taint_version if version is None else version
-        return Head(self.verifier.name, number, 10 + number, digest, until).sign(self.key)
+        return Head(self.verifier.name, number, 10 + number, digest, until)
 
     def audit(self, node: PrivateKey, content_id: str) -> Audit:
         """Challenge a node."""
