@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from seedkeep.core.errors import UsageError
 from seedkeep.core.log.checkpoint import Checkpoint
@@ -18,9 +14,8 @@ from seedkeep.core.log.tiles import parse_bundle
 from seedkeep.core.log.tree import leaf_hash, root_of_leaves
 from seedkeep.core.log.witness import SIZE_TYPE, AddCheckpoint
 from seedkeep.core.notes import Cosigner
-from seedkeep_registrar.cli import registrar as command
 from seedkeep_registrar.store import peers
-from tests.support.federating import agree, befriend, known, mirror, mirrored, poke, until
+from tests.support.federating import agree, befriend, commanded, known, mirror, mirrored, poke, until
 from tests.support.lying_registrar import LyingRegistrar, lying_registrar
 from tests.support.ports import free_port
 from tests.support.registrar import Answer, RegistrarUnderTest, registrar_with, shareable, start_registrar
@@ -65,17 +60,6 @@ async def test_an_event_is_soon_at_the_peer_and_cosigned(
         note, list_ = await b.context.db.read(peers.taints_of, (await known(b, a.context.origin)).id)
         assert (note.split("\n")[1], list_) == (a.context.origin, b"")
         assert (await a.person().get(f"/mirror/{'0' * 64}/checkpoint")).status == 404
-
-
-async def commanded(one: RegistrarUnderTest, *words: str, fails: bool = False) -> Any:
-    """What ``seedkeep registrar peer …`` says; the registrar runs meanwhile."""
-    settings = one.context.settings
-    given = ["peer", *words, "--data", str(settings.data), "--json"]
-    if settings.database_url:
-        given += ["--database-url", settings.database_url]
-    ended = await asyncio.to_thread(CliRunner().invoke, command, given)
-    assert (ended.exception is not None) == fails, ended.output
-    return ended.exception if fails else json.loads(ended.stdout)
 
 
 async def test_both_operators_have_to_agree(any_registrar: RegistrarUnderTest, tmp_path: Path) -> None:

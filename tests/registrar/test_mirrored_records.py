@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import Connection
 
 from seedkeep.core.bencode import decode
 from seedkeep.core.errors import InvalidInput, Unreachable, VerificationFailed
@@ -26,7 +27,7 @@ from seedkeep_registrar.federation.repair import repair
 from seedkeep_registrar.federation.takeover import Takeover
 from seedkeep_registrar.processes.signals import Kind, Signal
 from seedkeep_registrar.store import events, peers
-from tests.support.federating import agree, befriend, known, poke, until
+from tests.support.federating import agree, befriend, commanded, known, poke, until
 from tests.support.ports import free_port
 from tests.support.registrar import (
     Answer,
@@ -213,6 +214,38 @@ async def test_datasets_are_offered_while_their_home_is_silent(
         other = b.person()
         await other.introduce()
         assert await offered(other) == []
+
+
+async def test_a_stranger_neither_changes_nor_freezes_nor_takes_a_record(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    a = any_registrar
+    alice = a.person()
+    made = await alice.register(shareable())
+    first, rid = Event.parse(made["event"]), made["rid"]
+    async with start_registrar(tmp_path / "m") as m:
+        await befriend(a, m)
+        await record_at(m, rid)
+        # this registrar takes into its log what it likes
+        context, mallory = m.context, m.person()
+        taken = RehomeBody(a.context.origin, context.origin, "mine").encode()
+        event = mallory.event(taken, "rehome", after=first)
+
+        def take(connection: Connection) -> None:
+            events.append(connection, events.lock(connection), event, taken, now=m.clock())
+
+        await context.db.write(take)
+
+        async def refused() -> list[dict[str, Any]]:
+            return list((await a.person().get("/api/v1/peers/problems")).json["problems"])
+
+        (problem,) = await until(refused)
+        assert (problem["origin"], problem["state"], problem["rid"]) == (context.origin, "refused", rid)
+        assert "only a steward" in problem["problem"]
+        told = await commanded(a, "problems")
+        assert told["problems"] == [problem]
+        assert (await revise(alice, first, "Still mine")).status == 201
+        assert (await record_at(a, rid, seq=1))["fork"] is None
 
 
 async def status_of(one: RegistrarUnderTest, rid: str, wanted: int) -> Answer:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from click.testing import CliRunner
+
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.notes import Verifier
+from seedkeep_registrar.cli import registrar as command
 from seedkeep_registrar.federation import consent
 from seedkeep_registrar.processes.signals import Kind, Signal
 from seedkeep_registrar.store import peers
@@ -92,3 +96,14 @@ async def mirrored(at: RegistrarUnderTest, vkey: Verifier, size: int) -> Checkpo
 
     found: Checkpoint = await until(look)
     return found
+
+
+async def commanded(one: RegistrarUnderTest, *words: str, fails: bool = False) -> Any:
+    """What ``seedkeep registrar peer …`` says; the registrar runs meanwhile."""
+    settings = one.context.settings
+    given = ["peer", *words, "--data", str(settings.data), "--json"]
+    if settings.database_url:
+        given += ["--database-url", settings.database_url]
+    ended = await asyncio.to_thread(CliRunner().invoke, command, given)
+    assert (ended.exception is not None) == fails, ended.output
+    return ended.exception if fails else json.loads(ended.stdout)

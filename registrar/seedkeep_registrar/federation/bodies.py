@@ -5,6 +5,7 @@ What comes is believed for its digest alone, so it does not matter who gave it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -38,6 +39,19 @@ class Bodies:
                 lacking = [name for name in lacking if name not in small]
             if not lacking:
                 return
+
+    async def objects_ahead(self, log: int, digests: Sequence[str]) -> None:
+        """Get those of many small objects that are not here, as far as one other registrar gives them."""
+        store = self._registrar.objects
+        lacking = await asyncio.to_thread(lambda: [name for name in digests if store.size(name) is None])
+        if not lacking:
+            return
+        try:
+            for url in (await self._registrar.db.read(_sources, log))[:1]:
+                async for found in self._bundles(url, lacking):
+                    await asyncio.gather(*(store.put(name, _whole(data)) for name, data in found.items()))
+        except Error as error:
+            _LOG.warning("federation: objects could not be stored: %s", error.what)
 
     async def objects(self, log: int, digests: Sequence[str]) -> None:
         """Get those of some objects that are not here.

@@ -16,6 +16,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
+from seedkeep.core.record import RecordBody
 from seedkeep.core.revision import RECORD
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.database import Unavailable
@@ -84,6 +85,7 @@ class Working:
                 continue
             tried = True
             await self._bodies.bodies(log, [w.body_sha256 for w in some if applying.needs_body(w)])
+            await self._bodies.objects_ahead(log, await registrar.db.read(_objects_of, some))
             chains = defaultdict[str, list[Waiting]](list)
             for waiting in some:
                 chains[waiting.rid].append(waiting)
@@ -134,6 +136,16 @@ class Working:
             return
         registrar.changes.registered(found.record)
         registrar.wakeups.wake_all()
+
+
+def _objects_of(connection: Connection, some: list[Waiting]) -> list[str]:
+    """The objects that records among some events name, as far as their bodies are here and good."""
+    found: list[str] = []
+    for waiting in some:
+        data = events.body(connection, waiting.body_sha256) if waiting.type == RECORD else None
+        with suppress(Error):
+            found += [sha256 for _, sha256 in objects_of(RecordBody.parse(data))] if data else []
+    return list(dict.fromkeys(found))
 
 
 def _logs(connection: Connection) -> list[int]:

@@ -24,7 +24,7 @@ from seedkeep.core.notes import Verifier
 from seedkeep_registrar.operations.snapshot import OBJECTS, Progress
 from seedkeep_registrar.store import events as log_store
 from seedkeep_registrar.store import trees
-from seedkeep_registrar.store.events import OWN
+from seedkeep_registrar.store.events import APPLIED, OWN
 from seedkeep_registrar.store.log_tables import checkpoints, log_tiles
 from seedkeep_registrar.store.tables import bodies, events, files, objects, records
 
@@ -176,7 +176,9 @@ def _record_problems(connection: Connection) -> Iterator[str]:
         yield f"record {row.rid}: its first event is not in the log"
     lost = select(events.c.rid).outerjoin(records, records.c.rid == events.c.rid)
     for row in connection.execute(
-        lost.where(events.c.type == "record", events.c.seq == 0, records.c.rid.is_(None)).limit(_SHOWN)
+        lost.where(
+            events.c.type == "record", events.c.seq == 0, events.c.state == APPLIED, records.c.rid.is_(None)
+        ).limit(_SHOWN)
     ):
         yield f"record {row.rid}: acknowledged, but not among the records"
     counted = (
