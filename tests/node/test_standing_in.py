@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from seedkeep.cli.node import _standing
+from seedkeep.config import NodeSettings
 from seedkeep.engine.memory import MemoryEngine, MemorySwarm
 from seedkeep.engine.model import TorrentSpec
+from seedkeep.known import KnownRegistrars
+from seedkeep.registrar_client import RegistrarClient
 from seedkeep.storage.service import StorageManager
+from tests.support.desk import seeding
+from tests.support.federating import befriend, until
+from tests.support.registrar import new_key, shareable, start_registrar
 from tests.support.registrar_simulator import RegistrarSimulator
-from tests.support.storage import World, held, random_dataset, serves
+from tests.support.storage import MB, QUICK, World, held, random_dataset, serves
 
 AFTER = 0.3
 
@@ -173,3 +183,69 @@ async def test_a_node_that_is_told_to_knows_no_stand_ins(world: World) -> None:
         world.clock.ahead = 7 * 86_400.0
         await node.stand_ins.look_after()
         assert not standing(node)
+
+
+async def test_with_real_registrars_the_copy_counts_at_the_mirror_while_its_home_is_gone(
+    tmp_path: Path,
+) -> None:
+    what, swarm = shareable(), MemorySwarm()
+    quick = {"takeover_s": 0.2, "heartbeat_s": 0.5}
+    async with start_registrar(tmp_path / "b", **quick) as b, aiohttp.ClientSession() as session:
+        async with start_registrar(tmp_path / "a", **quick) as a, seeding(swarm, what, tmp_path / "s"):
+            await befriend(a, b)
+            made = await a.person().register(what)
+            key, known = new_key(), KnownRegistrars(tmp_path / "known_registrars")
+
+            def connect(url: str) -> RegistrarClient:
+                return known.client(url, key=key, session=session, now=time.time, attempts=1)
+
+            settings = NodeSettings(
+                data=tmp_path / "node", pledge=50 * MB, floor=0, scrub_rate=0, takeover=1.5
+            )
+            node = StorageManager(
+                settings,
+                key,
+                MemoryEngine(swarm),
+                [connect(a.url)],
+                session=session,
+                now=time.time,
+                connect=connect,
+                patience=QUICK,
+            )
+            await node.open()
+            await until(_async(lambda: serves(node, made["content_id"])))
+
+            async def mirrored() -> bool:
+                return (await b.person().get(f"/api/v1/records/{made['rid']}")).status == 200
+
+            await until(mirrored)
+            # the registrar has told the node of its peer
+            await until(_async(lambda: node.stand_ins._mirrors(a.url) == [b.url]))
+        try:
+
+            async def counted() -> bool:
+                told = await b.person().get(f"/api/v1/records/{made['rid']}")
+                return bool(told.json["copies"]["complete"] == 1)
+
+            await until(counted)
+            assert standing(node) == [b.url]
+            assert told(node, a.url)["stood_in_for_by"] == [b.url]
+        finally:
+            await node.close()
+
+
+def _async(look: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    async def ask() -> Any:
+        return look()
+
+    return ask
+
+
+def test_the_status_says_in_words_who_stands_in_for_whom() -> None:
+    plain = {"reachable": True, "error": "", "stands_in_for": [], "stood_in_for_by": []}
+    assert _standing(plain) == "reachable"
+    assert _standing({**plain, "stands_in_for": ["https://a"]}) == "reachable; stands in for https://a"
+    silent = {**plain, "reachable": False, "error": "no answer", "stood_in_for_by": ["https://b"]}
+    assert _standing(silent) == "not reachable: no answer; stood in for by https://b"
+    back = {**silent, "reachable": True}
+    assert _standing(back) == "reachable; it is back, and takes over again from https://b"
