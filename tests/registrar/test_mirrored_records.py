@@ -26,7 +26,7 @@ from seedkeep_registrar.federation.client import PeerClient
 from seedkeep_registrar.federation.repair import repair
 from seedkeep_registrar.federation.takeover import Takeover
 from seedkeep_registrar.processes.signals import Kind, Signal
-from seedkeep_registrar.store import events, peers
+from seedkeep_registrar.store import events, peers, totals
 from tests.support.federating import agree, befriend, commanded, known, poke, until
 from tests.support.ports import free_port
 from tests.support.registrar import (
@@ -196,11 +196,13 @@ async def test_datasets_are_offered_while_their_home_is_silent(
         node = b.person()
         await node.introduce()
         assert await offered(node) == []
+        assert (await b.context.db.read(totals.read)).lacking == 0
         home = a.context.origin
     b.clock.offset = 700.0
     node = b.person(node.key)
     await takeover.look()
     assert await offered(node) == [content]
+    assert (await b.context.db.read(totals.read)).lacking == 1
     await node.hold(what)
     assert (await record_at(b, made["rid"]))["copies"]["complete"] == 1
     async with start_registrar(tmp_path / "a", **settings) as a:
@@ -214,6 +216,7 @@ async def test_datasets_are_offered_while_their_home_is_silent(
         other = b.person()
         await other.introduce()
         assert await offered(other) == []
+        assert (await b.context.db.read(totals.read)).lacking == 0
 
 
 async def test_a_stranger_neither_changes_nor_freezes_nor_takes_a_record(

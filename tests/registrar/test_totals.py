@@ -14,7 +14,8 @@ def _dataset(number: int, size: int, *, held: int = 0) -> Dataset:
     content_id = f"{number:064x}"
     return Dataset(
         content_id=content_id, short_id=content_id[:40], name="some", files=1, bytes=size, publisher="",
-        subjects=(), wanted=3, created=float(number), servable=True, complete=0, held=held, missing=3 - held,
+        subjects=(), wanted=3, created=float(number), servable=True, offered=True, complete=0, held=held,
+        missing=3 - held,
     )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def _counted(connection: Connection) -> tuple[totals.Totals, int, dict[str, int]
             func.count(),
             func.coalesce(func.sum(d.bytes), 0),
             func.coalesce(func.sum(d.complete), 0),
-            func.coalesce(func.sum(case((d.missing > 0, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((d.offered & (d.missing > 0), 1), else_=0)), 0),
             func.coalesce(func.sum(case((d.complete == 0, 1), else_=0)), 0),
         ).where(d.servable)
     ).one()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, text, tuple_, update
@@ -12,12 +12,12 @@ from seedkeep.core.placement import footprint
 from seedkeep_registrar.store import homes, totals
 from seedkeep_registrar.store.collections_tables import collection_entries
 from seedkeep_registrar.store.records import live
+from seedkeep_registrar.store.search_tables import search_documents
 from seedkeep_registrar.store.tables import LACKING, datasets, records
 from seedkeep_registrar.store.totals import Standing
 from seedkeep_registrar.store.upserts import prepared
 
 _AT_ONCE = 5000
-_COUNTED = tuple(field.name for field in fields(Standing))
 _BY_CONTENT_ID = select(datasets).where(datasets.c.content_id == bindparam("content_id"))
 _INSERT = prepared(datasets, lambda into: into.on_conflict_do_nothing().returning(datasets.c.content_id))
 
@@ -158,15 +158,16 @@ def put(connection: Connection, dataset: Dataset) -> bool:
 
 
 def _standing(dataset: Dataset) -> Standing:
-    return Standing(**{name: getattr(dataset, name) for name in _COUNTED})
+    # where it is not offered, its home sees to its copies
+    missing = dataset.missing if dataset.offered else 0
+    return Standing(dataset.servable, dataset.complete, missing, dataset.bytes)
 
 
 def _change(connection: Connection, known: Dataset, values: dict[str, Any]) -> None:
     """Write down columns of a dataset, and keep the totals in step."""
     connection.execute(update(datasets).where(datasets.c.content_id == known.content_id).values(values))
-    was = _standing(known)
-    counted = {name: values[name] for name in _COUNTED if name in values}
-    totals.dataset_changed(connection, was, replace(was, **counted))
+    now = replace(known, **{name: value for name, value in values.items() if name != "subjects"})
+    totals.dataset_changed(connection, _standing(known), _standing(now))
 
 
 def servable_among(connection: Connection, content_ids: Sequence[str]) -> list[str]:
@@ -187,6 +188,9 @@ def set_counts(connection: Connection, content_id: str, *, complete: int, held: 
     if known is not None:
         values = {"complete": complete, "held": held, "missing": max(0, known.wanted - held)}
         _change(connection, known, values)
+        if complete != known.complete:
+            same = search_documents.c.content_id == content_id
+            connection.execute(update(search_documents).where(same).values(complete=complete))
 
 
 def needy(connection: Connection, *, limit: int, free: int) -> list[Dataset]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, exists, or_, select, update
 
+from seedkeep_registrar.store import totals
 from seedkeep_registrar.store.homes_tables import silent_homes
 from seedkeep_registrar.store.records import live
 from seedkeep_registrar.store.tables import datasets, log, records
@@ -44,3 +45,4 @@ def offer_anew(connection: Connection, origin: str) -> None:
     here = live(select(records.c.rid).where(records.c.content_id == datasets.c.content_id, HERE_OR_SILENT))
     held = update(datasets).where(datasets.c.content_id.in_(theirs))
     connection.execute(held.values(offered=here.correlate(datasets).exists()))
+    totals.recount_lacking(connection)

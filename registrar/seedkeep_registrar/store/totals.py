@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from seedkeep_registrar.store.tables import LACKING, datasets
 from seedkeep_registrar.store.totals_tables import dataset_totals, node_totals
 from seedkeep_registrar.store.upserts import prepared
 
@@ -33,7 +34,7 @@ _ADD_CLAIMS = prepared(node_totals, _added(node_totals, "node"))
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of a dataset is counted."""
+    """What of a dataset is counted; ``missing`` is 0 where it is not offered."""
 
     servable: bool
     complete: int
@@ -66,6 +67,13 @@ def dataset_changed(connection: Connection, was: Standing | None, now: Standing)
             more = {"datasets": count, "bytes": count * one.bytes, "lacking": count * (one.missing > 0)}
             added = {"complete": one.complete, **more}
             connection.execute(_ADD_DATASETS[connection.dialect.name], added)
+
+
+def recount_lacking(connection: Connection) -> None:
+    """Count anew how many datasets lack copies, after very many of them have changed."""
+    lacking = select(func.count()).select_from(datasets).where(text(LACKING))
+    counted = lacking.where(datasets.c.complete == dataset_totals.c.complete).correlate(dataset_totals)
+    connection.execute(update(dataset_totals).values(lacking=counted.scalar_subquery()))
 
 
 def claims_changed(connection: Connection, node: str, *, claims: int, complete: int) -> None:
