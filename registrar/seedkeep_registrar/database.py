@@ -41,7 +41,11 @@ _RETRIES = 5
 #: a connection to PostgreSQL is given up when it takes longer, in seconds
 _CONNECT_S = 10
 #: a process that stops in the middle of a transaction, or is cut off, must not hold up the others for ever
-_POSTGRESQL = ("idle_in_transaction_session_timeout = '20s'", "tcp_keepalives_idle = 10")
+_POSTGRESQL = (
+    "idle_in_transaction_session_timeout = '20s'",
+    "tcp_keepalives_idle = 10",
+    "jit = off",  # every statement is over before it would pay
+)
 _WRITER_WAITS = "lock_timeout = '30s'"
 
 

@@ -344,7 +344,8 @@ class _Batch:
         counts = {"content_id": content_id, "at": _START, "wanted": wanted, "complete": held, "audited": held}
         self._put("copy_counts", counts)
         shown = json.dumps(one.codes) if self._kind == "sqlite" else one.codes
-        self._put("search_documents", {"position": position, "content_id": content_id, "facets": shown})
+        document = {"position": position, "content_id": content_id, "facets": shown, "complete": held}
+        self._put("search_documents", document)
         ark_word = ark.rpartition("/")[2]
         words = (text.replace(_CONTENT_ID, content_id).replace(_ARK_WORD, ark_word) for text in one.words)
         self.rows["search_words"].append((position, *words))

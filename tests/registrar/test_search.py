@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from seedkeep.core.metadata import Creator, Date, Metadata, Subject
 from seedkeep.core.taints.body import Effect, LiftBody, Order, TaintBody
 from seedkeep.core.taints.body import Subject as TaintSubject
 from seedkeep_registrar.search import find as find_module
 from seedkeep_registrar.search import tsvector
-from seedkeep_registrar.search.cursor import After, Below, decode, encode
-from seedkeep_registrar.search.document import size_class
+from seedkeep_registrar.search.cursor import TOP, After, Below, decode, encode
+from seedkeep_registrar.search.document import Document, size_class
 from seedkeep_registrar.search.index import rebuild
+from seedkeep_registrar.search.terms import Terms
 from seedkeep_registrar.search.words import LONGEST_WORD, Phrase, parse, words_of
 from tests.support.registrar import RegistrarUnderTest, shareable
 
@@ -169,10 +172,9 @@ async def test_pages_show_each_match_once_while_others_register(
         assert f"Yeast that came during {sort}" not in seen
 
 
-async def test_what_few_documents_have_is_found_by_the_index(
-    any_registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+async def test_words_in_order_subjects_and_copies_narrow_each_other(
+    any_registrar: RegistrarUnderTest,
 ) -> None:
-    monkeypatch.setattr(tsvector, "_TRIED", 1)  # so that a handful of documents are many
     virus = (Subject("virology"),)
     await record(any_registrar, "Cold room yeast", subjects=virus)
     await record(any_registrar, "Yeast in a room that was cold")
@@ -193,6 +195,84 @@ async def test_what_few_documents_have_is_found_by_the_index(
         ({"q": "yeast", "limit": 1, "sort": "newest"}, both[:1]),
     ):
         assert await titles(any_registrar, **{"q": "", **query}) == expected, query
+
+
+async def test_what_takes_long_to_find_is_found_page_by_page(
+    any_registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tsvector, "CHECKED", 2)
+    monkeypatch.setattr(find_module, "LOOKED_AT", 2)
+    wanted = ["C cold room", "B cold room", "A cold room"]
+    for title in (*wanted[:0:-1], "Room 1, cold", "Room 2, cold", "Room 3, cold", wanted[0]):
+        await record(any_registrar, title)
+        if title not in wanted:
+            await any_registrar.person().hold(shareable(title.replace(" ", "-")))
+    by_index = not any_registrar.context.db.shared
+    for query, at_once in (
+        ({"q": '"cold room"'}, by_index),
+        ({"q": "room", "copies": "0"}, by_index),
+        ({"copies": ["0", "2"]}, False),
+    ):
+        page = await search(any_registrar, **query)
+        assert page["more"] is (page["next"] is not None) is not at_once
+        assert page["total"] == len(page["results"])
+        seen = [found["title"] for found in page["results"]]
+        while page["next"] is not None:
+            page = await search(any_registrar, **query, cursor=page["next"])
+            seen += [found["title"] for found in page["results"]]
+        assert seen == wanted, query
+    page_of_none = await any_registrar.person().get("/search?" + urlencode({"q": '"room cold"'}))
+    assert (b"Look further back" in page_of_none.body) is not by_index
+
+
+def test_the_newest_matches_are_found_wherever_in_the_log_they_are(migrated_postgres_url: str) -> None:
+    engine, pick = create_engine(migrated_postgres_url), random.Random(1)
+    index, codes = tsvector.Tsvector(), (8, 16)
+    words = {at: tuple(pick.sample(("yeast", "yard", "room"), 2)) for at in range(0, 3_000_000, 7919)}
+    words |= {2_600_000 + at: ("rare",) for at in range(0, 40, 9)} | {3: ("rare", "room")}
+    with engine.connect() as connection:
+        for at, title in words.items():
+            index.put(connection, at, Document(title, (), (), (), ()), codes[at % 2 :])
+        for text, facets in (
+            ("yeast", ()), ("rare", ()), ("room rare", ()), ("-room", ()), ("y*", ()), ('"yeast yard"', ()),
+            ("room", ((8,),)), ("", ((8, 24),)), ("none", ()),
+        ):  # fmt: skip
+            for limit in (1, 5, 100, 1000):
+                for before in (TOP, 2_600_000, 1_000_001, 4097, 4096, 3, 0):
+                    terms = Terms(parse(text), facets)
+                    found = index.newest(connection, terms, before=before, limit=limit)
+                    newest = sorted((at for at in words if at < before), reverse=True)
+                    expected = [at for at in newest if _has(terms, words[at], codes[at % 2 :])]
+                    assert (list(found.positions), found.reached) == (expected[:limit], 0), (text, before)
+    engine.dispose()
+
+
+def _has(terms: Terms, title: tuple[str, ...], codes: tuple[int, ...]) -> bool:
+    def within(phrase: Phrase) -> bool:
+        if len(phrase.words) > 1:
+            return phrase.words == title
+        return any(
+            word.startswith(phrase.words[0]) if phrase.prefix else word in phrase.words for word in title
+        )
+
+    return (
+        all(map(within, terms.query.wanted))
+        and not any(map(within, terms.query.unwanted))
+        and all(set(group) & set(codes) for group in terms.facets)
+    )
+
+
+@given(st.integers(0, 2**25), st.integers(0, 2**25))
+def test_stretches_cover_a_part_of_the_log_once(first: int, last: int) -> None:
+    shortest = tsvector.STRETCHES[0]
+    least, before = sorted((first, last))
+    least = least >> shortest << shortest
+    at = least
+    for number in tsvector.stretches(least, before):
+        place, kind = divmod(number, len(tsvector.STRETCHES))
+        assert place << tsvector.STRETCHES[kind] == at
+        at += 1 << tsvector.STRETCHES[kind]
+    assert before <= at < before + (1 << shortest)
 
 
 async def test_a_tainted_record_is_not_found_until_the_taint_is_lifted(

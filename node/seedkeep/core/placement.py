@@ -84,6 +84,11 @@ def footprint(total_bytes: int, files: int) -> int:
     return total_bytes + files * (BLOCK + 512) + total_bytes // 4096 + 256 * 1024
 
 
+def suits(subjects: Iterable[str], node: Candidate) -> bool:
+    """Whether ``node`` is willing to hold what is about these subjects."""
+    return not node.subjects or bool({s.casefold() for s in node.subjects} & {s.casefold() for s in subjects})
+
+
 def _takes(need: Need, node: Candidate, publisher_share: float) -> bool:
     held_by = {h.node for h in need.holders}
     domains = {h.domain for h in need.holders}
@@ -92,7 +97,7 @@ def _takes(need: Need, node: Candidate, publisher_share: float) -> bool:
     size = footprint(need.bytes, need.files)
     if size > node.free:
         return False
-    if node.subjects and not {s.casefold() for s in node.subjects} & {s.casefold() for s in need.subjects}:
+    if not suits(need.subjects, node):
         return False
     return node.held_of.get(need.publisher, 0) + size <= publisher_share * node.pledge
 

@@ -72,8 +72,8 @@ class SearchPage(TypedDict):
 
     results: list[SearchResult]
     next: Next
-    total: Annotated[Count | None, Meta(description="How many there are; with `more`, more than that.")]
-    more: Annotated[bool, Meta(description="There are more than `total`.")]
+    total: Annotated[Count | None, Meta(description="How many there are; with `more`, at least that.")]
+    more: Annotated[bool, Meta(description="There may be more than `total`.")]
     counted: Annotated[
         Count | None, Meta(description="The facets count this many of the newest results; null: all.")
     ]
@@ -90,7 +90,8 @@ class SearchPage(TypedDict):
 )
 async def search_records(request: web.Request) -> web.Response:
     """Best matches first, or newest first. At most the 1000 newest matches are ranked and counted; older ones
-    follow them, newest first.
+    follow them, newest first. Where matches are hard to find, a page may have few or
+    none, and still a `next`.
     """
     query = query_of(request, SearchQuery)
     asked = Asked(

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from seedkeep_registrar.api.search import search
 from seedkeep_registrar.pages.render import show
-from seedkeep_registrar.search.find import FILTERS, NEWEST, RELEVANCE, SAMPLE, Asked
+from seedkeep_registrar.search.find import FILTERS, NEWEST, RELEVANCE, Asked
 from seedkeep_registrar.search.words import LONGEST_QUERY
 
 routes = web.RouteTableDef()
@@ -84,7 +84,6 @@ async def _search(request: web.Request) -> web.Response:
         total=found["total"],
         more=found["more"],
         counted=found["counted"],
-        sample=SAMPLE,
         chosen=[
             (_HEADINGS[name], _words(name, value), _link(asked, **{name: [v for v in values if v != value]}))
             for name, values in asked.filters.items()

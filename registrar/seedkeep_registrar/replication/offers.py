@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from seedkeep.core.placement import Candidate, Need, offers
+from seedkeep.core.placement import Candidate, Need, offers, suits
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.store import claims, collections, datasets, records
 from seedkeep_registrar.store.collections import Collection
@@ -43,7 +43,8 @@ def for_node(connection: Connection, settings: Settings, node: Node) -> list[tup
     for most in LOOKED_AT:
         neediest = datasets.needy(connection, limit=most, free=candidate.free)
         needy = {d.content_id: d for d in neediest} | on_collections
-        needs = _needs(connection, node, needy, collected)
+        suiting = {c: d for c, d in needy.items() if suits(_subjects(d, collected.get(c)), candidate)}
+        needs = _needs(connection, node, suiting, collected)
         chosen = offers(needs, candidate, limit=AT_ONCE, publisher_share=settings.publisher_share)
         if len(chosen) == AT_ONCE or len(neediest) < most:
             break

@@ -1,8 +1,8 @@
 """Answers a search: a page of records, how many there are, and what they can be narrowed by.
 
 At any size the work is bounded. Of all matches the :data:`SAMPLE` newest are ranked (older ones follow them,
-newest first) and counted for the facets; the answer says so where there are more. Without any query or
-filter, total and facets are exact.
+newest first) and counted for the facets, or fewer where finding these is work enough; the answer says so
+where there are more. Without any query or filter, total and facets are exact.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Text, and_, case, cast, func, or_, select, tuple_
+from sqlalchemy import Connection, Text, and_, cast, func, select, tuple_
 
 from seedkeep.core.errors import InvalidInput
 from seedkeep.core.metadata import orcid
+from seedkeep_registrar.search import copies
 from seedkeep_registrar.search.cursor import TOP, After, Below, decode, encode
 from seedkeep_registrar.search.document import Facet
-from seedkeep_registrar.search.index import among, code_of, engine_of, facet_of
-from seedkeep_registrar.search.terms import Terms
+from seedkeep_registrar.search.index import code_of, engine_of, facet_of
+from seedkeep_registrar.search.terms import Newest, Terms
 from seedkeep_registrar.search.words import parse
 from seedkeep_registrar.store import records, totals
+from seedkeep_registrar.store.among import among
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.search_tables import search_documents, search_values
-from seedkeep_registrar.store.tables import datasets
 from seedkeep_registrar.store.tables import records as record_rows
 
 #: matches that are ranked and counted
 SAMPLE = 1000
+#: documents looked at in one answer for their copies, where nothing else is asked
+LOOKED_AT = 4000
 #: values of a facet in an answer
 MOST_VALUES = 12
 RELEVANCE, NEWEST = "relevance", "newest"
@@ -46,7 +49,6 @@ FILTERS = ("subject", "creator", "year", "license", "copies", "size")
 _SEVERAL = ("subject", "creator")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _IMPOSSIBLE = 0  # a code that no value has
-_classes = case((datasets.c.complete > 3, 3), else_=datasets.c.complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Found:
     Attributes:
         total: how many there are; with ``more``, more than that. None on later pages.
         facets: the commonest values with their counts; None on later pages.
-        counted: over how many of the newest results the facets count; None for all of them.
+        counted: over how many of the newest matches the facets count; None for all of them.
         next: cursor of the next page, or "".
     """
 
@@ -108,15 +110,13 @@ def find(connection: Connection, asked: Asked) -> Found:
     if isinstance(cursor, After) and not terms.query.wanted:
         raise InvalidInput("this cursor belongs to another query", hint="Search again.")
     ranked = asked.sort == RELEVANCE and bool(terms.query.wanted)
-    first = _newest(connection, terms, TOP, max(SAMPLE, asked.limit) + 1) if cursor is None else []
+    first = _newest(connection, terms, TOP, max(SAMPLE, asked.limit) + 1) if cursor is None else Newest([])
     if ranked and not isinstance(cursor, Below):
         positions, following = _ranked(connection, terms, cursor, first, asked.limit)
     else:
         below = cursor.position if cursor else TOP
-        positions = first if cursor is None else _newest(connection, terms, below, asked.limit + 1)
-        more = len(positions) > asked.limit
-        positions = positions[: asked.limit]
-        following = Below(positions[-1]) if more else None
+        found = first if cursor is None else _newest(connection, terms, below, asked.limit + 1)
+        positions, following = _page(found, asked.limit)
     results = results_of(connection, positions)
     after = encode(following) if following else ""
     if cursor is not None:
@@ -124,8 +124,10 @@ def find(connection: Connection, asked: Asked) -> Found:
     total, exact = _total(connection, terms, first)
     if terms == Terms(parse("")):
         return Found(results, after, total, not exact, _all_facets(connection), None)
-    counted = SAMPLE if len(first) > SAMPLE else None
-    return Found(results, after, total, not exact, _facets(connection, first[:SAMPLE]), counted)
+    sample = first.positions[:SAMPLE]
+    return Found(
+        results, after, total, not exact, _facets(connection, sample), None if exact else len(sample)
+    )
 
 
 def count_copies(connection: Connection) -> dict[str, int]:
@@ -174,24 +176,37 @@ def _facet_value(name: str, value: str) -> tuple[int, str]:
     return int(_SHOWN[name]), value
 
 
-def _newest(connection: Connection, terms: Terms, before: int, limit: int) -> list[int]:
+def _newest(connection: Connection, terms: Terms, before: int, limit: int) -> Newest:
     if terms.query.wanted or terms.query.unwanted or terms.facets:
         return engine_of(connection).newest(connection, terms, before=before, limit=limit)
+    few = copies.few(connection, terms.copies, LOOKED_AT) if terms.copies else None
+    if few is not None:
+        return Newest(sorted((position for position in few if position < before), reverse=True)[:limit])
     query = select(search_documents.c.position).where(search_documents.c.position < before)
-    if terms.copies:
-        query = query.join(datasets, datasets.c.content_id == search_documents.c.content_id).where(
-            or_(*(datasets.c.complete >= 3 if n == 3 else datasets.c.complete == n for n in terms.copies))
-        )
-    return list(connection.execute(query.order_by(search_documents.c.position.desc()).limit(limit)).scalars())
+    some = query.order_by(search_documents.c.position.desc()).limit(LOOKED_AT if terms.copies else limit)
+    positions = connection.execute(some).scalars().all()
+    if not terms.copies:
+        return Newest(positions)
+    found = copies.having(connection, positions, terms.copies)
+    reached = positions[-1] if len(positions) == LOOKED_AT and len(found) < limit else 0
+    return Newest(found[:limit], reached)
+
+
+def _page(found: Newest, limit: int) -> tuple[list[int], Below | None]:
+    """As many as are wanted, and how to go on."""
+    positions = list(found.positions[:limit])
+    if len(found.positions) > limit:
+        return positions, Below(positions[-1] if positions else found.positions[0] + 1)
+    return positions, Below(found.reached) if found.reached else None
 
 
 def _ranked(
-    connection: Connection, terms: Terms, cursor: After | None, first: Sequence[int], limit: int
+    connection: Connection, terms: Terms, cursor: After | None, first: Newest, limit: int
 ) -> tuple[list[int], Below | After | None]:
     """A page of the ranked matches, filled up with older ones where they end."""
-    top = cursor.top if cursor else (first[0] + 1 if first else TOP)
+    top = cursor.top if cursor else (first.positions[0] + 1 if first.positions else TOP)
     known = first if cursor is None else _newest(connection, terms, top, SAMPLE + 1)
-    candidates = known[:SAMPLE]
+    candidates = known.positions[:SAMPLE]
     scores = engine_of(connection).scores(connection, terms, candidates)
     order = sorted((-scores.get(position, 0.0), -position) for position in candidates)
     if cursor:
@@ -200,19 +215,17 @@ def _ranked(
     if len(order) > limit:
         score, position = order[limit - 1]
         return positions, After(top, -score, -position)
-    if len(known) <= SAMPLE:
-        return positions, None
-    oldest = candidates[-1]
-    older = _newest(connection, terms, oldest, limit - len(positions) + 1)
-    kept = older[: limit - len(positions)]
-    following = Below(kept[-1] if kept else oldest) if len(older) > len(kept) else None
-    return [*positions, *kept], following
+    if len(known.positions) <= SAMPLE:
+        return positions, Below(known.reached) if known.reached else None
+    left = limit - len(positions)
+    older, following = _page(_newest(connection, terms, candidates[-1], left + 1), left)
+    return [*positions, *older], following
 
 
-def _total(connection: Connection, terms: Terms, first: Sequence[int]) -> tuple[int, bool]:
+def _total(connection: Connection, terms: Terms, first: Newest) -> tuple[int, bool]:
     """How many match, and whether that is all."""
-    if len(first) <= SAMPLE:
-        return len(first), True
+    if len(first.positions) <= SAMPLE:
+        return len(first.positions), not first.reached
     if terms.query.wanted or terms.query.unwanted or terms.copies or len(terms.facets) > 1:
         return SAMPLE, False
     # every document has exactly one licence
@@ -240,12 +253,12 @@ def _all_facets(connection: Connection) -> dict[str, list[tuple[str, int]]]:
 def _facets(connection: Connection, positions: Sequence[int]) -> dict[str, list[tuple[str, int]]]:
     """The commonest values of every facet among these documents."""
     # as text: drivers take longer to read arrays than all the rest takes
-    texts = connection.execute(
-        select(cast(search_documents.c.facets, Text)).where(
+    rows = connection.execute(
+        select(cast(search_documents.c.facets, Text), search_documents.c.complete).where(
             among(connection, search_documents.c.position, positions)
         )
-    )
-    counts = Counter(int(code) for text in texts.scalars() for code in text[1:-1].split(","))
+    ).all()
+    counts = Counter(int(code) for codes, _ in rows for code in codes[1:-1].split(","))
     common: dict[int, list[int]] = {int(facet): [] for facet in _SHOWN.values()}
     for code, _ in counts.most_common():
         of = common.get(facet_of(code)[0])
@@ -256,14 +269,7 @@ def _facets(connection: Connection, positions: Sequence[int]) -> dict[str, list[
         name: sorted(((values[c], counts[c]) for c in common[int(facet)]), key=lambda v: (-v[1], v[0]))
         for name, facet in _SHOWN.items()
     }
-    held = connection.execute(
-        select(_classes, func.count())
-        .select_from(search_documents)
-        .join(datasets, datasets.c.content_id == search_documents.c.content_id)
-        .where(among(connection, search_documents.c.position, positions))
-        .group_by(_classes)
-    )
-    counted = {int(number): int(count) for number, count in held}
+    counted = Counter(min(complete, copies.MOST) for _, complete in rows)
     found["copies"] = [(name, counted[n]) for n, name in enumerate(COPIES) if n in counted]
     return found
 
@@ -284,9 +290,9 @@ def results_of(connection: Connection, positions: Sequence[int]) -> tuple[Result
     which = select(record_rows.c.rid).where(among(connection, record_rows.c.position, positions))
     found = {record.position: record for record in records.in_order(connection, which)}
     rows = connection.execute(
-        select(search_documents.c.position, search_documents.c.facets, datasets.c.complete)
-        .join(datasets, datasets.c.content_id == search_documents.c.content_id)
-        .where(among(connection, search_documents.c.position, positions))
+        select(search_documents.c.position, search_documents.c.facets, search_documents.c.complete).where(
+            among(connection, search_documents.c.position, positions)
+        )
     ).all()
     values = _values(connection, (code for row in rows for code in row.facets))
     described = {}
@@ -307,7 +313,7 @@ def results_of(connection: Connection, positions: Sequence[int]) -> tuple[Result
 def with_subject(connection: Connection, subject: str, *, before: int, limit: int) -> list[Record]:
     """Records that have a subject, newest first, those at lower positions than ``before``."""
     terms = Terms(parse(""), _codes(connection, {"subject": (subject,)}))
-    positions = _newest(connection, terms, before, limit)
+    positions = _newest(connection, terms, before, limit).positions
     which = select(record_rows.c.rid).where(among(connection, record_rows.c.position, positions))
     return records.in_order(connection, which)[::-1]
 

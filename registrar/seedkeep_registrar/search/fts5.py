@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from seedkeep_registrar.search.document import Document
-from seedkeep_registrar.search.terms import Terms
+from seedkeep_registrar.search.terms import Newest, Terms
 from seedkeep_registrar.search.words import Phrase
 
 _EVERYTHING = "everything"
@@ -30,8 +30,8 @@ _NEWEST = (
 )
 _AMONG = "SELECT rowid FROM search_words WHERE search_words MATCH :match AND rowid BETWEEN :first AND :last"
 _COPIES = (
-    " AND EXISTS (SELECT 1 FROM search_documents d JOIN datasets s ON s.content_id = d.content_id "
-    "WHERE d.position = search_words.rowid AND min(s.complete, 3) IN ({}))"
+    " AND EXISTS (SELECT 1 FROM search_documents d "
+    "WHERE d.position = search_words.rowid AND min(d.complete, 3) IN ({}))"
 )
 
 
@@ -69,10 +69,10 @@ class Fts5:
     def clear(self, connection: Connection) -> None:
         connection.execute(text("DELETE FROM search_words"))
 
-    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> list[int]:
+    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> Newest:
         copies = _COPIES.format(", ".join(map(str, terms.copies))) if terms.copies else ""
         values = {"match": _match(terms), "before": before, "limit": limit}
-        return list(connection.execute(text(_NEWEST.format(copies)), values).scalars())
+        return Newest(connection.execute(text(_NEWEST.format(copies)), values).scalars().all())
 
     def scores(self, connection: Connection, terms: Terms, positions: Sequence[int]) -> dict[int, float]:
         found = dict.fromkeys(positions, 0.0)

@@ -1,7 +1,7 @@
 """Keeps the index in step with the records, in the transaction that changes them.
 
 Callers hold the log's lock (:func:`seedkeep_registrar.store.events.lock`), which also guards the counts of
-facet values. Complete copies are not indexed: the search reads them where they are counted.
+facet values. Complete copies are no words of the index: they change all the time.
 """
 
 from __future__ import annotations
@@ -9,20 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    any_,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select, text, update
 
 from seedkeep.core import jcs
 from seedkeep.core.events import MAX_BODY_BYTES
@@ -32,9 +19,10 @@ from seedkeep_registrar.search.fts5 import Fts5
 from seedkeep_registrar.search.terms import Engine
 from seedkeep_registrar.search.tsvector import Tsvector
 from seedkeep_registrar.store import events, records, taints
+from seedkeep_registrar.store.among import among
 from seedkeep_registrar.store.records import Record
 from seedkeep_registrar.store.search_tables import search_documents, search_values
-from seedkeep_registrar.store.tables import files
+from seedkeep_registrar.store.tables import datasets, files
 from seedkeep_registrar.store.tables import records as records_table
 
 _AT_ONCE = 200
@@ -54,7 +42,15 @@ _COUNTED = {
         _COUNT.format("f, v, 1 FROM unnest(CAST(:facets AS int[]), CAST(:values AS text[])) AS t(f, v)")
     ),
 }
-_INSERT = insert(search_documents)
+_INSERT = insert(search_documents).from_select(
+    ("position", "content_id", "facets", "complete"),
+    select(
+        bindparam("position", type_=BigInteger),
+        datasets.c.content_id,
+        bindparam("facets", type_=search_documents.c.facets.type),
+        datasets.c.complete,
+    ).where(datasets.c.content_id == bindparam("content_id")),
+)
 #: a facet's number in a code: its value's id is above
 _FACET_BITS = 3
 
@@ -72,14 +68,6 @@ def code_of(facet: int, value_id: int) -> int:
 def facet_of(code: int) -> tuple[int, int]:
     """Facet and value id of a code."""
     return code & (1 << _FACET_BITS) - 1, code >> _FACET_BITS
-
-
-def among(connection: Connection, column: ColumnElement[int], values: Sequence[int]) -> ColumnElement[bool]:
-    """That a column has one of these numbers, which go to the database as one value however many they are."""
-    if connection.dialect.name == "postgresql":
-        return column == any_(literal(list(values), ARRAY(BigInteger)))
-    each = func.json_each(json.dumps(list(values))).table_valued("value")
-    return column.in_(select(each.c.value))
 
 
 def put(connection: Connection, record: Record, metadata: Metadata) -> None:

@@ -26,6 +26,19 @@ class Terms:
     copies: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest matches.
+
+    Attributes:
+        positions: newest first.
+        reached: what is below has not been looked at; 0 when that is nothing, or nothing that was asked for.
+    """
+
+    positions: Sequence[int]
+    reached: int = 0
+
+
 class Engine(Protocol):
     """One database engine's index. Positions are those of records in the log."""
 
@@ -38,8 +51,8 @@ class Engine(Protocol):
     def clear(self, connection: Connection) -> None:
         """Forget all documents."""
 
-    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> list[int]:
-        """Positions below ``before`` of what matches (there are words or facets), newest first."""
+    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> Newest:
+        """Of what matches below ``before`` (there are words or facets); the same for the same documents."""
 
     def scores(self, connection: Connection, terms: Terms, positions: Sequence[int]) -> dict[int, float]:
         """How well these documents match; depends on nothing but the document and the query."""

@@ -1,27 +1,30 @@
-"""The index in PostgreSQL: a tsvector with a GIN index, kept out of line so that the table itself is small.
+"""The index in PostgreSQL: the words of documents, and the stretches of the log that they are in.
 
-GIN finds all matches and cannot begin with the newest, so a word that every tenth document has is found by
-reading documents backwards from the newest instead; the newest ones tell which of the two a query needs.
+GIN finds matches in no order. So a search goes backwards through the log, a stretch at a time, each as long
+as the matches before it let expect; the index leaps over what is not in the stretch. What the index cannot
+tell (the order of words, copies) is looked up for so many documents, and no more, in one answer.
 Source: https://www.postgresql.org/docs/current/textsearch.html.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, text
 
+from seedkeep_registrar.search import copies
 from seedkeep_registrar.search.document import Document
-from seedkeep_registrar.search.terms import Terms
+from seedkeep_registrar.search.terms import Newest, Terms
 from seedkeep_registrar.search.words import Phrase
 
-#: documents looked at to learn how common the matches are
-_TRIED = 2000
-#: of the matches that the index gives, the newest that are looked at for the order of words and for copies
+#: matches by the index that are looked at in one answer for the order of words and for copies
 CHECKED = 3000
-#: from this share of matches on, reading backwards is faster than the index
-_COMMON = 0.1
+#: the stretches in the index have 2 to the power of these positions
+STRETCHES = (12, 15, 18)
+#: how many times the last stretch the next one is at most
+_LONGER = 16
+#: for stretches that happen to have fewer matches than the last one lets expect
+_SPARE = 1.3
 # of a tsvector
 _LAST_POSITION = 16383
 _MOST_PLACES = 255  # of one word
@@ -29,28 +32,29 @@ _EVERYTHING = "'='"
 _WEIGHTS = "{0.05, 0.2, 0.6, 1.0}"  # D, C, B, A
 _PUT = text("INSERT INTO search_words (position, words) VALUES (:position, CAST(:words AS tsvector))")
 _REMOVE = text("DELETE FROM search_words WHERE position = :position")
-_STEP_BACK = (
-    "SELECT position FROM search_words WHERE position < :before ORDER BY position DESC OFFSET :width LIMIT 1"
+# the planner does not know what it costs to read rows that are out of line; beginnings make large bitmaps
+_BY_INDEX_ALONE = text(
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '32MB', true)"
 )
-_COPIES = (
-    " AND EXISTS (SELECT 1 FROM search_documents d JOIN datasets s ON s.content_id = d.content_id "
-    "WHERE d.position = found.position AND least(s.complete, 3) = ANY(:copies))"
+_AS_BEFORE = text("SELECT set_config('enable_seqscan', 'on', true)")
+_LAST = text("SELECT max(position) FROM search_words WHERE position < :before")
+# the array is as in the index; 3 is how many lengths of stretches there are
+_FIND = (
+    "WITH found AS MATERIALIZED (SELECT position FROM search_words WHERE words @@ CAST(:query AS tsquery){}) "
+    "SELECT position FROM found WHERE position < :before ORDER BY position DESC LIMIT :limit"
 )
-_BACKWARDS = (
-    "SELECT found.position FROM (SELECT position, words FROM search_words WHERE position < :before "
-    "AND position >= :least ORDER BY position DESC OFFSET 0) found "
-    "WHERE found.words @@ CAST(:query AS tsquery){} ORDER BY found.position DESC LIMIT :limit"
+_WITHIN = text(
+    _FIND.format(
+        " AND ARRAY[(position >> 12) * 3, (position >> 15) * 3 + 1, (position >> 18) * 3 + 2] "
+        "&& CAST(:stretches AS bigint[])"
+    )
 )
-_BY_INDEX = (
-    "WITH found AS MATERIALIZED (SELECT position FROM search_words WHERE words @@ CAST(:query AS tsquery)) "
-    "SELECT found.position FROM found WHERE found.position < :before "
-    "ORDER BY found.position DESC LIMIT :limit"
+_ANYWHERE = text(_FIND.format(""))
+_CHECK = text(
+    "SELECT position FROM search_words WHERE position = ANY(:positions) "
+    "AND words @@ CAST(:query AS tsquery) ORDER BY position DESC"
 )
-_CHECK = (
-    "SELECT found.position FROM search_words found WHERE found.position = ANY(:positions) "
-    "AND found.words @@ CAST(:query AS tsquery){} ORDER BY found.position DESC LIMIT :limit"
-)
-_RANK = (
+_RANK = text(
     "SELECT position, ts_rank(CAST(:weights AS real[]), words, CAST(:query AS tsquery)) FROM search_words "
     "WHERE position = ANY(:positions)"
 )
@@ -101,43 +105,88 @@ class Tsvector:
     def clear(self, connection: Connection) -> None:
         connection.execute(text("DELETE FROM search_words"))
 
-    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> list[int]:
-        copies = _COPIES if terms.copies else ""
-        values: dict[str, Any] = {"query": _tsquery(terms)}
-        if terms.copies:
-            values["copies"] = list(terms.copies)
-        found: list[int] = []
-        width = _TRIED
-        while True:
-            least = _step_back(connection, before, width)
-            more = {**values, "before": before, "least": least, "limit": limit - len(found)}
-            some = connection.execute(text(_BACKWARDS.format(copies)), more).scalars().all()
-            found += some
-            if len(found) >= limit or least == 0:
-                return found
-            before = least
-            if len(some) < _COMMON * width:
-                break
-            width = max(_TRIED, int(1.2 * width * (limit - len(found)) / len(some)))
-        # the planner does not know what it costs to read rows that are out of line
-        connection.execute(text("SET LOCAL enable_seqscan = off"))
-        left = limit - len(found)
-        exact = not copies and all(len(phrase.words) == 1 for phrase in _phrases(terms))
-        rest = {"query": _tsquery(terms, loosely=True), "before": before, "limit": left if exact else CHECKED}
-        some = connection.execute(text(_BY_INDEX), rest).scalars().all()
-        if not exact:
-            check = {**values, "positions": some, "limit": left}
-            some = connection.execute(text(_CHECK.format(copies)), check).scalars().all()
-        connection.execute(text("SET LOCAL enable_seqscan = on"))
-        return [*found, *some]
+    def newest(self, connection: Connection, terms: Terms, *, before: int, limit: int) -> Newest:
+        connection.execute(_BY_INDEX_ALONE)
+        found = _newest(connection, terms, before, limit)
+        connection.execute(_AS_BEFORE)
+        return found
 
     def scores(self, connection: Connection, terms: Terms, positions: Sequence[int]) -> dict[int, float]:
         query = " & ".join(_phrase(phrase) for phrase in terms.query.wanted)
         values = {"weights": _WEIGHTS, "query": query, "positions": list(positions)}
-        return {position: float(score) for position, score in connection.execute(text(_RANK), values)}
+        return {position: float(score) for position, score in connection.execute(_RANK, values)}
 
 
-def _step_back(connection: Connection, before: int, width: int) -> int:
-    """The position ``width`` documents before ``before``; 0 where there are fewer."""
-    values = {"before": before, "width": width - 1}
-    return int(connection.execute(text(_STEP_BACK), values).scalar_one_or_none() or 0)
+def _newest(connection: Connection, terms: Terms, before: int, limit: int) -> Newest:
+    few = copies.few(connection, terms.copies, CHECKED) if terms.copies else None
+    if few is not None:
+        some = sorted((position for position in few if position < before), reverse=True)
+        return Newest(_matching(connection, terms, some)[:limit])
+    if (last := connection.execute(_LAST, {"before": before}).scalar_one()) is None:
+        return Newest([])
+    before, length, left = last + 1, 1 << STRETCHES[0], CHECKED
+    exact = not terms.copies and not _ordered(terms)
+    query, found = _tsquery(terms, loosely=True), list[int]()
+    while before > 0:
+        least = max(0, before - length) >> STRETCHES[0] << STRETCHES[0]
+        most = limit - len(found) if exact else left
+        asked: dict[str, object] = {"query": query, "before": before, "limit": most}
+        # matches are few here, and leaping to each stretch takes longer than passing over the newer ones
+        if least == 0:
+            some = list(connection.execute(_ANYWHERE, asked).scalars())
+        else:
+            asked["stretches"] = stretches(least, before)
+            some = list(connection.execute(_WITHIN, asked).scalars())
+        matched = 0
+        each = max(1, 2 * (limit - len(found)))
+        for at in range(0, len(some), each):
+            matching = some[at : at + each] if exact else _checked(connection, terms, some[at : at + each])
+            found += matching
+            matched += len(matching)
+            if len(found) >= limit:
+                return Newest(found[:limit])
+        left -= 0 if exact else len(some)
+        if not left:
+            return Newest(found, some[-1])
+        length, before = before - least, least
+        expected = [length * _LONGER]
+        if matched:
+            expected.append(int(_SPARE * length * (limit - len(found)) / matched))
+        if some and not exact:
+            expected.append(int(_SPARE * length * left / len(some)))
+        length = max(1 << STRETCHES[0], min(expected))
+    return Newest(found)
+
+
+def stretches(least: int, before: int) -> list[int]:
+    """Numbers of the fewest stretches that cover these positions.
+
+    Args:
+        least: where a shortest one begins.
+    """
+    found = []
+    while least < before:
+        kind, bits = next(
+            (kind, bits)
+            for kind, bits in reversed(list(enumerate(STRETCHES)))
+            if bits == STRETCHES[0] or (least % (1 << bits) == 0 and least + (1 << bits) <= before)
+        )
+        found.append((least >> bits) * len(STRETCHES) + kind)
+        least += 1 << bits
+    return found
+
+
+def _ordered(terms: Terms) -> bool:
+    return any(len(phrase.words) > 1 for phrase in _phrases(terms))
+
+
+def _matching(connection: Connection, terms: Terms, positions: Sequence[int]) -> list[int]:
+    """Those that match but for copies, newest first."""
+    values = {"query": _tsquery(terms), "positions": list(positions)}
+    return list(connection.execute(_CHECK, values).scalars())
+
+
+def _checked(connection: Connection, terms: Terms, positions: Sequence[int]) -> list[int]:
+    """Those of the matches by the index that match indeed, newest first."""
+    matching = _matching(connection, terms, positions) if _ordered(terms) else list(positions)
+    return copies.having(connection, matching, terms.copies) if terms.copies else matching

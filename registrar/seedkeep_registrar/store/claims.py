@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from seedkeep.core.placement import Holder
 from seedkeep_registrar.store import datasets as dataset_store
 from seedkeep_registrar.store import totals
+from seedkeep_registrar.store.among import among
 from seedkeep_registrar.store.tables import claims, datasets, nodes
 
 DOWNLOADING = "downloading"
@@ -90,7 +91,7 @@ def content_ids_of(connection: Connection, node: str) -> list[str]:
 def claimed_among(connection: Connection, node: str, content_ids: Iterable[str]) -> set[str]:
     """Those of these content ids on which a node has claims, failed ones included."""
     query = select(claims.c.content_id).where(
-        claims.c.content_id.in_(list(content_ids)), claims.c.node == node
+        among(connection, claims.c.content_id, list(content_ids)), claims.c.node == node
     )
     return set(connection.execute(query).scalars())
 
@@ -129,7 +130,7 @@ def holders_of(connection: Connection, content_ids: Iterable[str]) -> dict[str, 
     rows = connection.execute(
         select(claims.c.content_id, claims.c.node, claims.c.state, nodes.c.operator)
         .join(nodes, nodes.c.node == claims.c.node)
-        .where(claims.c.content_id.in_(wanted), claims.c.state.in_((DOWNLOADING, COMPLETE)))
+        .where(among(connection, claims.c.content_id, wanted), claims.c.state.in_((DOWNLOADING, COMPLETE)))
     )
     for row in rows:
         found[row.content_id].append(Holder(row.node, row.operator, row.state == COMPLETE))

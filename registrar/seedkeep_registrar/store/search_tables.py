@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from seedkeep_registrar.store.columns import HEX64, SERIAL
 from seedkeep_registrar.store.tables import metadata
 
-#: what can be found: untainted records that were not withdrawn; ``facets`` are codes of ``search_values``
+#: what can be found: untainted records that were not withdrawn; ``facets`` are codes of ``search_values``,
+#: ``complete`` is as in ``datasets``: here it is beside what else is asked for
 search_documents = Table(
     "search_documents",
     metadata,
@@ -24,6 +25,7 @@ search_documents = Table(
     ),
     Column("content_id", HEX64, ForeignKey("datasets.content_id"), nullable=False, index=True),
     Column("facets", ARRAY(Integer).with_variant(JSON(), "sqlite"), nullable=False),
+    Column("complete", Integer, nullable=False),
 )
 
 #: the values of facets; ``count``: of documents that have it, kept in step by whoever holds the log's lock

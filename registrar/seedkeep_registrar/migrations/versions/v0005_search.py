@@ -19,7 +19,10 @@ _INVERTED_INDEX = {
         "CREATE TABLE search_words (position bigint PRIMARY KEY, words tsvector NOT NULL) "
         "WITH (toast_tuple_target = 128)",
         "ALTER TABLE search_words ALTER COLUMN words SET STORAGE EXTERNAL",
-        "CREATE INDEX ix_search_words_words ON search_words USING gin (words)",
+        # with the stretches of the log; what is new is read one by one until it is sorted in
+        "CREATE INDEX ix_search_words_words ON search_words USING gin (words, "
+        "(ARRAY[(position >> 12) * 3, (position >> 15) * 3 + 1, (position >> 18) * 3 + 2])) "
+        "WITH (gin_pending_list_limit = 256)",
     ),
 }
 
@@ -37,6 +40,7 @@ def _search() -> None:
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("content_id", sa.String(length=64), nullable=False),
         sa.Column("facets", ARRAY(sa.Integer()).with_variant(sa.JSON(), "sqlite"), nullable=False),
+        sa.Column("complete", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["position"], ["records.position"], name=op.f("fk_search_documents_position")
         ),
