@@ -9,12 +9,13 @@ pinned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seedkeep.core.errors import InvalidInput, UsageError, VerificationFailed
+from seedkeep.core.errors import Error, InvalidInput, UsageError, VerificationFailed
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import cosignatures
 from seedkeep.core.log.policy import MAX_POLICY_BYTES, Policy
@@ -24,6 +25,7 @@ from seedkeep.resolve import Resolved
 
 #: a record of this moment is asked for again after these pauses, seconds, until its cosignatures are there
 PAUSES_S = (0.5, 1.0, 2.0, 3.0)
+_MEET_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,21 @@ class Countersigning:
     Args:
         known: pinned registrars, and whom they name as their peers.
         policy: a tlog-policy file, or None for the default.
+        meet: asks the registrar at a URL for the key that it has now.
         pauses: before a record is asked for again, seconds.
     """
 
     def __init__(
-        self, known: KnownRegistrars, policy: Path | None, *, pauses: Iterable[float] = PAUSES_S
+        self,
+        known: KnownRegistrars,
+        policy: Path | None,
+        *,
+        meet: Callable[[str], Awaitable[object]] | None = None,
+        pauses: Iterable[float] = PAUSES_S,
     ) -> None:
         self._known = known
         self._policy = policy
+        self._meet = meet
         self._pauses = tuple(pauses)
 
     def judge(self, checkpoint: str, logs: Iterable[Verifier]) -> Countersigned:
@@ -99,11 +108,22 @@ class Countersigning:
                 pause = next(pauses, None)
                 if pause is None or found.client is None:
                     raise
-            await asyncio.sleep(pause)
+            await asyncio.gather(self._meet_peers(found.record.event.home), asyncio.sleep(pause))
             again = await found.client.chains.read_even_withdrawn(found.record.rid)
             # what was seen before may be newer than what a mirror tells
             found = replace(found, record=replace(found.record, proof=again.proof, document=again.document))
         return found, None
+
+    async def _meet_peers(self, origin: str) -> None:
+        """A peer may have rotated its key since it was pinned."""
+        if self._meet is not None:
+            urls = await asyncio.to_thread(self._known.peers, origin)
+            await asyncio.gather(*(self._meet_one(self._meet, url) for url in urls))
+
+    async def _meet_one(self, meet: Callable[[str], Awaitable[object]], url: str) -> None:
+        with suppress(Error, TimeoutError):
+            async with asyncio.timeout(_MEET_S):
+                await meet(url)
 
     def _of_peers(self, origin: str) -> Policy:
         keys = self._known.peers(origin).values()

@@ -129,18 +129,21 @@ class KnownRegistrars:
     def learn(self, namer: Verifier, peers: Sequence[Peer]) -> None:
         """Pin the keys of a registrar's peers as it names them, if it is the first to tell.
 
-        Whom it names no more is its peer no more; a key that is pinned stays all the same. A peer that is
-        named with another key than the pinned one is left out, and logged.
+        Whom it names no more is its peer no more; a key that is pinned stays all the same. Where a peer is
+        named with another key than the pinned one, that is logged: it may have rotated its key, which it
+        shows itself when it is asked, or somebody lies.
         """
-        named = {p.url: p.key for p in peers if p.key is not None and p.key.name != namer.name}
+        told = [(p.url, p.key) for p in peers if p.key is not None and p.key.name != namer.name]
+        named = dict(told[:_MOST_NAMED])
         if named == self.peers(namer.name):
             return
         try:
             with self._changing() as known:
                 for url, line in known.items():
-                    kept = tuple(origin for origin in line.named_by if origin != namer.name)
-                    known[url] = replace(line, named_by=kept)
-                for url, key in list(named.items())[:_MOST_NAMED]:
+                    if url not in named:
+                        kept = tuple(origin for origin in line.named_by if origin != namer.name)
+                        known[url] = replace(line, named_by=kept)
+                for url, key in named.items():
                     self._learn(known, namer.name, url, key)
         except Error as error:
             log.warning("the peers of %s are not remembered: %s", namer.name, error)
@@ -153,11 +156,12 @@ class KnownRegistrars:
                 namer,
                 key.name,
             )
-            return
+            if url not in known or known[url].verifier.name != key.name:
+                return
         if url not in known and sum(line.how == HEARD for line in known.values()) >= _MOST_HEARD:
             return
         line = known.get(url) or _Line(key, HEARD)
-        known[url] = replace(line, named_by=(*line.named_by, namer))
+        known[url] = replace(line, named_by=tuple(dict.fromkeys((*line.named_by, namer))))
 
     def client(
         self,

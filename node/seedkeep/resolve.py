@@ -147,6 +147,14 @@ class Resolver:
         """The registrars that were given or configured."""
         return (*self._chain.first, *self._chain.configured)
 
+    async def meet(self, url: str) -> None:
+        """Have a registrar show its key, which is pinned, or followed from the pinned one.
+
+        Raises:
+            VerificationFailed: it shows another. Unreachable: it does not answer.
+        """
+        await self._chain.client(url).info()
+
     async def mirrors(self, client: RegistrarClient) -> list[RegistrarClient]:
         """The peers of a registrar, which know its records when it is down."""
         return await self._chain.mirrors(client)

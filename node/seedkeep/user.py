@@ -89,7 +89,7 @@ async def open_user(
             known=known,
             locate=Locator(answering(session, time.time), places.cache / "domains.json", time.time).url,
         )
-        countersigning = Countersigning(known, _policy(settings))
+        countersigning = Countersigning(known, _policy(settings), meet=resolver.meet)
         yield User(places, settings, session, resolver, known, countersigning)
 
 

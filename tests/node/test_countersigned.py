@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seedkeep.core.errors import UsageError, VerificationFailed
+from seedkeep.core.errors import Unreachable, UsageError, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.cosignature import cosign
 from seedkeep.core.log.proof import LogProof
@@ -144,3 +144,19 @@ async def test_what_was_recorded_this_very_moment_is_asked_for_again(scene: Scen
 async def test_a_torrent_that_nobody_has_recorded_needs_no_cosignatures(scene: Scene) -> None:
     found, counted = await Countersigning(scene.known, None).check(Resolved(None))
     assert (found.record, counted) == (None, None)
+
+
+async def test_a_peer_that_has_another_key_now_is_asked_for_it(scene: Scene) -> None:
+    """What it shows is for the client to follow; here it is only seen that it is asked."""
+    names = scene.name_peers(new_key(), new_key())
+    asked: list[str] = []
+
+    async def meet(url: str) -> None:
+        asked.append(url)
+        raise Unreachable("it does not answer")
+
+    client: Any = _Client(scene.signed_by())
+    found = Resolved(scene.signed_by(), client=client, keys=(scene.home.verifier,))
+    with pytest.raises(VerificationFailed):
+        await Countersigning(scene.known, None, meet=meet, pauses=(0,)).check(found)
+    assert asked == [f"https://{name}" for name in names]

@@ -89,7 +89,7 @@ def test_a_registrar_that_names_a_peer_with_a_wrong_key_changes_nothing(
     with caplog.at_level(logging.WARNING):
         known.learn(a, [Peer("https://b.test", false), Peer("https://elsewhere.test", false)])
     assert known.keys() == [b]
-    assert not known.peers("a.test")
+    assert known.peers("a.test") == {"https://b.test": b}
     assert "a.test names the registrar b.test with another key" in caplog.text
 
 
