@@ -44,16 +44,22 @@ class Asking:
             What is wrong, in one sentence, or "".
         """
         try:
-            if not self._agreed:
-                await self.consent(peer)
+            refused = "" if self._agreed else await self._consent(peer)
             if peer.state != peers.ACTIVE:
-                return ""
+                return refused
             problem = await self._log(peer)
             await self._taints(peer)
             await self._mirrors(peer)
         except Error as error:
             return error.what
-        return problem
+        return problem or refused
+
+    async def _consent(self, peer: Peer) -> str:
+        try:
+            await self.consent(peer)
+        except Refused as error:
+            return error.what  # its log can be followed all the same
+        return ""
 
     async def consent(self, peer: Peer) -> None:
         """Say that this registrar agrees to follow it, and hear whether it does.
