@@ -11,7 +11,7 @@ Store functions take a connection first and are run by :meth:`Database.read` or 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -28,6 +28,17 @@ from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.settings import Settings
 from seedkeep_registrar.taint_head import TaintHead
 from seedkeep_registrar.workers import Workers
+
+
+@dataclass
+class Followed:
+    """The registrars that follow this one and are followed by it, as this process has last seen them.
+
+    Args:
+        trackers: announce URLs of theirs.
+    """
+
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class Registrar:
         mailer: sends mails, from an outbox that survives a restart.
         clock: Unix time in seconds.
         random: that many random bytes.
+        followed: other registrars.
     """
 
     settings: Settings
@@ -70,12 +82,14 @@ class Registrar:
     mailer: Mailer
     clock: Callable[[], float]
     random: Callable[[int], bytes]
+    followed: Followed = field(default_factory=Followed)
 
     @property
     def trackers(self) -> tuple[str, ...]:
-        """The announce URLs that go into torrents and magnets."""
+        """The announce URLs that go into torrents and magnets; those of other registrars are among them, so
+        that who asks one of them for peers finds all, and goes on finding them when one is gone."""
         own = (f"{self.public_url}/announce",) if self.settings.builtin_tracker else ()
-        return (*own, *self.settings.trackers)
+        return tuple(dict.fromkeys((*own, *self.settings.trackers, *self.followed.trackers)))
 
     def web_seeds(self, content_id: str, recorded: tuple[str, ...], home_url: str) -> tuple[str, ...]:
         """The base URLs a client can use for the recorded web seeds: private storage shows as ``/ws/…/`` of

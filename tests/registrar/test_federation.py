@@ -57,6 +57,12 @@ async def test_an_event_is_soon_at_the_peer_and_cosigned(
                 "cosigner": str(cosigner(a)),
             }
         ]
+
+        async def trackers() -> bool:
+            told = (await b.person().get("/.well-known/seedkeep")).json["trackers"]
+            return bool(told == [f"{b.url}/announce", f"{a.url}/announce"])
+
+        await until(trackers)
         note, list_ = await b.context.db.read(peers.taints_of, (await known(b, a.context.origin)).id)
         assert (note.split("\n")[1], list_) == (a.context.origin, b"")
         assert (await a.person().get(f"/mirror/{'0' * 64}/checkpoint")).status == 404

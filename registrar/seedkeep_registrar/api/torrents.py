@@ -44,12 +44,12 @@ async def _torrent(request: web.Request, version: int) -> web.Response:
     hashes = registrar.objects.path(record.piece_layers if version == 2 else record.pieces_v1)
     size = sum(registrar.objects.size(s) or 0 for s in (record.manifest, hashes.name))
 
-    async def build() -> bytes:
-        return await registrar.workers.run(
-            size, build_torrent, version, manifest, hashes, registrar.trackers, seeds
-        )
+    trackers = registrar.trackers
 
-    key = (version, record.manifest, hashes.name, seeds)
+    async def build() -> bytes:
+        return await registrar.workers.run(size, build_torrent, version, manifest, hashes, trackers, seeds)
+
+    key = (version, record.manifest, hashes.name, trackers, seeds)
     body = await (request.app[BUILT].get(key, build) if size > LARGE_BYTES else build())
     suffix = ".v1.torrent" if version == 1 else ".torrent"
     return web.Response(

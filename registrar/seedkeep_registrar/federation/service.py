@@ -29,6 +29,8 @@ _GATHER_S = 0.05
 _LONGEST_PAUSE_S = 600.0
 _FIRST_PAUSE_S = 1.0
 _MOST_DOUBLINGS = 10
+#: of others, in a torrent
+_MOST_TRACKERS = 20
 
 
 class Federation:
@@ -73,10 +75,12 @@ class Federation:
     async def _manage(self) -> None:
         while True:
             try:
-                wanted: set[int] = set()
-                if self._registrar.signals.leading:
-                    every = await self._registrar.db.read(peers.every, ASKED, ACTIVE)
-                    wanted = {peer.id for peer in every}
+                every = await self._registrar.db.read(peers.every, ASKED, ACTIVE)
+                active = [peer for peer in every if peer.state == ACTIVE]
+                self._registrar.followed.trackers = tuple(
+                    f"{p.url}/announce" for p in active[:_MOST_TRACKERS]
+                )
+                wanted = {peer.id for peer in every} if self._registrar.signals.leading else set()
                 for id_ in set(self._tasks) - wanted:
                     await self._end(id_)
                 for id_ in wanted - set(self._tasks):
