@@ -21,7 +21,7 @@ from seedkeep.storage.model import Phase
 from seedkeep.storage.service import StorageManager
 from tests.support.datasets import Dataset
 from tests.support.require import require
-from tests.support.storage import MB, DiskWatch, World, files_of, held, is_whole, random_dataset
+from tests.support.storage import MB, DiskWatch, World, files_of, held, is_whole, random_dataset, serves
 
 LOOPBACK = EngineSettings(listen="127.0.0.1:0")
 
@@ -160,6 +160,28 @@ async def test_a_taint_takes_the_files_away_from_under_the_engine(sharer: Sharer
         await world.until(lambda: world.registrar.receipts, seconds=10)
         assert not files_of(node, cid)
         assert not node.engine.statuses()
+
+
+async def test_a_tainted_file_goes_and_the_rest_is_seeded_until_it_may_come_back(sharer: Sharer) -> None:
+    dataset = random_dataset("files", [3 * MB, 200_000, 0, 1 * MB])
+    cid = await sharer.share(dataset)
+    world, first = sharer.world, dataset.manifest.files[0]
+    async with node_of(sharer) as node:
+        await world.until(lambda: serves(node, cid), seconds=30)
+        place = node.layout.save_path(cid) / dataset.manifest.name / first.path
+        taint = world.registrar.taint(f"root:{first.root}")
+        await world.until(lambda: world.registrar.receipts and serves(node, cid), seconds=10)
+        assert world.registrar.receipts[0].bytes >= 3 * MB
+        assert not place.exists()
+        assert node.engine.status(cid).wanted == dataset.manifest.bytes - 3 * MB
+        # Who has it is asked for nothing, and a repair, which hashes what is there, asks for nothing either.
+        await node.manager.repair(cid, "just to see")
+        await world.until(lambda: serves(node, cid), seconds=30)
+        assert node.engine.status(cid).peers_bytes == 0
+        assert not place.exists()
+        world.registrar.lift(taint)
+        await world.until(lambda: serves(node, cid) and is_whole(node.layout.root, dataset), seconds=30)
+        assert 3 * MB <= node.engine.status(cid).peers_bytes < 4 * MB
 
 
 @pytest.fixture
