@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from seedkeep.core.identifiers import Identifier, Kind
 from seedkeep.core.licenses import License, license_of
@@ -110,7 +111,9 @@ def describe(
     page = str(document["landing_page"])
     manifest = body.get("dataset", {}).get("manifest", "")
     before = document["supersedes"]
-    host, local = document["home"].partition("/")[0].partition(":")[0], document["ark"].rpartition("/")[2]
+    # an LSID is of who resolves it for good, not of a mirror
+    home = f"//{document['home']}" if document.get("mirrored") else catalog_url
+    host, local = urlsplit(home).hostname, document["ark"].rpartition("/")[2]
     lsid = Identifier(Kind.LSID, f"{host}:{local}", revision=document["seq"])
     names = [
         ("ARK", document["ark"]),

@@ -85,8 +85,9 @@ ACTIONS = {
     ("POST", "/sign-out"): "session.ended",
     ("POST", "/sign-out/everywhere"): "session.ended",
 }
-#: what nodes, sharers and clients do all day, and what changes nothing yet
+#: what nodes, sharers, clients and other registrars do all day, and what changes nothing yet
 NOT_TOLD = {
+    "/add-checkpoint",
     "/account/email",
     "/api/v1/account/email",
     "/api/v1/account/bindings",
@@ -99,7 +100,9 @@ NOT_TOLD = {
     "/api/v1/heartbeat",
     "/api/v1/lookup",
     "/api/v1/nodes",
+    "/api/v1/objects/bundle",
     "/api/v1/objects/{sha256}",
+    "/api/v1/peers",
     "/api/v1/receipts",
     "/api/v1/web-seed-reports",
     "/sign-in",
