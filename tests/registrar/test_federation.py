@@ -10,6 +10,7 @@ import pytest
 from seedkeep.core.errors import UsageError
 from seedkeep.core.log.checkpoint import Checkpoint
 from seedkeep.core.log.cosignature import cosignatures
+from seedkeep.core.log.proof import LogProof
 from seedkeep.core.log.tiles import parse_bundle
 from seedkeep.core.log.tree import leaf_hash, root_of_leaves
 from seedkeep.core.log.witness import SIZE_TYPE, AddCheckpoint
@@ -31,7 +32,7 @@ async def test_an_event_is_soon_at_the_peer_and_cosigned(
     a = any_registrar
     async with start_registrar(tmp_path / "b") as b:
         await befriend(a, b)
-        await a.person().register(shareable())
+        record = await a.person().register(shareable())
         head = await mirrored(b, a.context.vkey, 1)
         there = mirror(a.context.origin)
         for path in ("/tile/0/000.p/1", "/tile/entries/000.p/1"):
@@ -48,6 +49,10 @@ async def test_an_event_is_soon_at_the_peer_and_cosigned(
 
         note = await until(cosigned)
         assert Checkpoint.open(note, a.context.vkey) == head
+        # from now on proofs carry it
+        again = (await a.person().get(f"/api/v1/records/{record['rid']}")).json
+        proof = LogProof.parse(again["proof"])
+        assert [made.name for made in cosignatures(proof.checkpoint, [cosigner(b)])] == [b.context.origin]
         found = (await b.person().get("/.well-known/seedkeep")).json["peers"]
         assert found == [
             {
