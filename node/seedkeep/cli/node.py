@@ -143,6 +143,19 @@ def _standing(registrar: dict[str, Any]) -> str:
     return state
 
 
+def _tainted(dataset: dict[str, Any]) -> str:
+    """What taints do to a dataset, in words."""
+    from seedkeep.message_fields import one_line
+
+    told = dataset["taints"]
+    if not told:
+        return ""
+    done = "not served" if not dataset["served"] else "tainted"
+    if dataset["served"] and dataset["withheld"]:
+        done = f"{dataset['withheld']} files withheld"
+    return f"  ({done}: {told[0]['effect']}, {one_line(told[0]['reason'], 80)})"
+
+
 @node.command()
 @_data_option
 @json_option
@@ -151,7 +164,7 @@ def ls(data: Path | None, config: Path | None, as_json: bool, quiet: bool) -> No
     found = _ask("ls", data, config)
     lines = [
         f"{d['content_id'][:16]}  {d['state']:11} {print_size(d['have']):>8} of {print_size(d['bytes']):>8}  "
-        f"{printable(d['name'] or '?')}"
+        f"{printable(d['name'] or '?')}{_tainted(d)}"
         for d in found["datasets"]
     ]
     Output(as_json=as_json, quiet=quiet).result(found, "\n".join(lines) or "nothing yet")
