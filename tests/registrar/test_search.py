@@ -229,6 +229,8 @@ def test_the_newest_matches_are_found_wherever_in_the_log_they_are(migrated_post
     engine, pick = create_engine(migrated_postgres_url), random.Random(1)
     index, codes = tsvector.Tsvector(), (8, 16)
     words = {at: tuple(pick.sample(("yeast", "yard", "room"), 2)) for at in range(0, 3_000_000, 7919)}
+    for edge in range(1 << 12, 3_000_000, 1 << 15):  # of stretches
+        words |= {edge - 1: ("yeast", "room"), edge: ("yard", "room")}
     words |= {2_600_000 + at: ("rare",) for at in range(0, 40, 9)} | {3: ("rare", "room")}
     with engine.connect() as connection:
         for at, title in words.items():
