@@ -108,6 +108,25 @@ async def test_what_is_taken_in_meanwhile_is_kept_for_the_registrar_when_it_want
         assert {h.content_id for h in held(node)} == {first, second}
 
 
+async def test_copies_that_exist_are_counted_before_others_are_made(world: World) -> None:
+    first = await world.share(random_dataset("a", [50_000]))
+    second = await world.share(random_dataset("b", [60_000]))
+    world.registrar.claims[second, "another node"] = world.clock() + 3600
+    world.registrar.copies = 1
+    (mirror,) = mirrors_of(world, 1)
+    async with world.node(mirrors=[mirror], takeover=3600.0) as node:
+        await world.until(lambda: serves(node, first))
+        world.registrar.down = mirror.stands_in = True
+        await world.until(lambda: not told(node, world.registrar.url)["reachable"])
+        world.clock.ahead += 3601.0
+        await world.until(lambda: claimed(mirror, node))
+        beats = mirror.beats[str(node.key.public)]
+        await mirror.until(lambda: mirror.beats[str(node.key.public)] > beats + 2)
+        assert claimed(mirror, node) == {first}
+        world.clock.ahead += 3601.0
+        await world.until(lambda: claimed(mirror, node) == {first, second})
+
+
 async def test_what_the_registrar_has_enough_of_goes_again(world: World) -> None:
     cid = await world.share(random_dataset("a", [50_000]))
     world.registrar.claims[cid, "another node"] = world.clock() + 3600
