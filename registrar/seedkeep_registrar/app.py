@@ -14,6 +14,7 @@ from seedkeep_registrar.api import (
     claims,
     collections,
     discovery,
+    followed_taints,
     groups,
     lookup,
     names,
@@ -47,6 +48,7 @@ from seedkeep_registrar.operations.limits import limited
 from seedkeep_registrar.operations.metrics import measured
 from seedkeep_registrar.operations.request_log import request_log
 from seedkeep_registrar.pages import account, curation, dashboard, editing, oidc, people, registering, sign_in
+from seedkeep_registrar.pages import authorities as authority_pages
 from seedkeep_registrar.pages import collections as collection_pages
 from seedkeep_registrar.pages import interface as interface_page
 from seedkeep_registrar.pages import own_account as own_account_page
@@ -77,6 +79,7 @@ _ROUTES = (
     attestations,
     audits,
     taints,
+    followed_taints,
     web_seed_reports,
     accounts,
     own_account,
@@ -95,6 +98,7 @@ _ROUTES = (
     editing,
     registering,
     dashboard,
+    authority_pages,
     quota_page,
 )
 

@@ -36,6 +36,7 @@ class Changes:
         signals.on(Kind.REGISTERED, lambda text: self._call(Registered(*text.split(" "))))
         signals.on_resync(self._look_again)
         taint_head.on_change(self._taints_changed)
+        signals.on(Kind.PEER_TAINTS, lambda _: self._taints_changed())
 
     def on_registered(self, listener: Callable[[Registered], None]) -> None:
         """Call ``listener`` with every new record."""

@@ -206,11 +206,25 @@ def _is_hold(taint: Taint) -> bool:
 
 
 def _stand(connection: Connection, registrar: Registrar, proposal: Taint) -> None:
-    standing = taints.stand(connection, proposal.id, effective=times.text(registrar.clock()))
-    for content_id in taint_marks.mark(connection, standing):
-        _give_up(connection, content_id, registrar.clock())
-    _search_again(connection, standing.order.subject)
+    begin(
+        connection,
+        taints.stand(connection, proposal.id, effective=times.text(registrar.clock())),
+        registrar.clock(),
+    )
     registrar.taint_head.issue(connection)
+
+
+def begin(connection: Connection, standing: Taint, now: float) -> None:
+    """What follows from a taint that stands from now on, whosever it is."""
+    for content_id in taint_marks.mark(connection, standing):
+        _give_up(connection, content_id, now)
+    _search_again(connection, standing.order.subject)
+
+
+def end(connection: Connection, one: Taint) -> None:
+    """What follows from a taint that stands no more, whosever it is."""
+    taint_marks.unmark(connection, one)
+    _search_again(connection, one.order.subject)
 
 
 def known(connection: Connection, taint_id: str) -> Taint:
@@ -304,8 +318,7 @@ def _lift(connection: Connection, registrar: Registrar, taint_id: str, given: Si
 def _end(connection: Connection, registrar: Registrar, one: Taint, lifting: Event) -> None:
     taints.lift(connection, one, lifting.hash())
     if one.state == STANDING:
-        taint_marks.unmark(connection, one)
-        _search_again(connection, one.order.subject)
+        end(connection, one)
     if one.version:
         registrar.taint_head.issue(connection)
 
@@ -323,6 +336,5 @@ def end_expired(connection: Connection, registrar: Registrar) -> int:
     for one in over:
         taints.expire(connection, one)
         if one.state == STANDING:
-            taint_marks.unmark(connection, one)
-            _search_again(connection, one.order.subject)
+            end(connection, one)
     return len(over)

@@ -41,6 +41,7 @@ class Found:
         versions: all of its series, oldest first.
         taints: that withhold it.
         notes: taints that do not, but warn of it or withhold the files at the paths ``withheld``.
+        advice: taints of other registrars that bind nobody here.
         home_url: see :func:`home_url`, written down with the proofs.
         proofs: that ``first``, and ``last`` if there is one, are in the log, see :func:`proven`; what was
             written in this transaction has none yet.
@@ -59,6 +60,7 @@ class Found:
     taints: tuple[Taint, ...]
     notes: tuple[Taint, ...] = ()
     withheld: tuple[str, ...] = ()
+    advice: tuple[Taint, ...] = ()
     home_url: str = ""
     proofs: tuple[str, ...] = ()
 
@@ -105,6 +107,7 @@ def read(connection: Connection, record: Record) -> Found:
         tuple(taints.standing_on_record(connection, record.rid)),
         tuple(noted),
         tuple(taint_marks.withheld_paths(connection, record.manifest_id, noted)) if noted else (),
+        tuple(taint_marks.advice(connection, record.rid)),
     )
 
 
@@ -227,7 +230,8 @@ def taint_documents(standing: tuple[Taint, ...]) -> list[dict[str, str]]:
     """The ``taints`` of a record document."""
     return [
         {
-            "id": t.id,
+            "id": t.name,
+            "authority": t.authority,
             "subject": str(t.order.subject),
             "effect": t.order.effect.value,
             "category": t.order.category,
@@ -247,8 +251,9 @@ def tainted_record(record: Record, standing: tuple[Taint, ...], path: str = "") 
     """The error that tells why a record, or the file at ``path`` in it, is withheld."""
     order = standing[0].order
     what = f"{path} of {record.name}" if path else record.name
+    by = f" by {standing[0].authority}" if standing[0].authority else ""
     return TaintedRecord(
-        f"{what} is tainted ({order.category}): {order.reason}",
+        f"{what} is tainted{by} ({order.category}): {order.reason}",
         hint=f"It must not be passed on. {order.appeal or 'Ask the registrar if you think this is wrong.'}",
         members={
             "taints": taint_documents(standing[:_TAINTS_TOLD]),
@@ -314,6 +319,7 @@ def said_of(registrar: Registrar, found: Found) -> dict[str, Any]:
         else None,
         "taints": taint_documents(found.notes[:_TAINTS_TOLD]),
         "withheld": list(found.withheld),
+        "advice": taint_documents(found.advice[:_TAINTS_TOLD]),
     }
 
 

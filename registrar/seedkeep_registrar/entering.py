@@ -99,9 +99,11 @@ def index_rest(connection: Connection, ready: Prepared, now: float) -> int:
     return manifest_id
 
 
-def standing_on(connection: Connection, rid: str, ready: Prepared, manifest_id: int) -> list[Taint]:
-    """The taints in force here that concern a record to be made."""
-    return taints.standing_on_new_record(connection, rid, ready.body.dataset.content_id, manifest_id)
+def standing_on(
+    connection: Connection, rid: str, ready: Prepared, manifest_id: int, home: str
+) -> list[Taint]:
+    """The taints that bind here on a record to be made, whose home this is."""
+    return taints.standing_on_new_record(connection, rid, ready.body.dataset.content_id, manifest_id, home)
 
 
 def enter(
@@ -174,7 +176,9 @@ def enter(
         fork="",
     )
     records.add(connection, record)
-    withheld = taint_marks.mark_new(connection, rid, dataset.content_id, standing)
+    content_id, home = dataset.content_id, event.home
+    withheld = taint_marks.mark_new(connection, rid, content_id, standing)
+    advised = taint_marks.advise_new(connection, rid, content_id, manifest_id, home, standing)
     if any(map(private_seeds.is_private, body.web_seeds)):
         namer = private_seeds.Namer(event.by, place.account)
         private_seeds.put(connection, rid, body.web_seeds, namer)
@@ -182,6 +186,6 @@ def enter(
     aliases.add(connection, rid, aliases.DOI, body.metadata.dois)
     if not withheld:
         search_index.add(connection, record, body.metadata, ready.paths)
-    if new_content and not body.supersedes and not standing:
+    if new_content and not body.supersedes and not (standing or advised):
         return documents.of_new(record, stored, ready.data, wanted=wanted)
     return documents.read(connection, record)

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
-from seedkeep_registrar import copy_history, curation
+from seedkeep_registrar import authorities, copy_history, curation
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases
 from seedkeep_registrar.store import (
@@ -105,7 +105,7 @@ class Housekeeping:
         """Serve again what a taint had withheld whose time is over."""
         registrar = self._registrar
         if await registrar.db.read(curation.any_expired, registrar):
-            await registrar.db.write(curation.end_expired, registrar)
+            await registrar.db.write(authorities.end_expired, registrar)
             registrar.wakeups.wake_all()
 
     async def end_overdue(self) -> None:

@@ -301,7 +301,7 @@ def _record(
         raise Conflict(f"ark:/{ark} names another record already", hint="Sign the event anew.")
     touch_objects(registrar, body)
     manifest_id = index_rest(connection, ready, now)
-    standing = standing_on(connection, rid, ready, manifest_id)
+    standing = standing_on(connection, rid, ready, manifest_id, registrar.origin)
     _refuse(standing)
     account = body.editor.account if body.editor else ""
     quota.check(connection, registrar.settings, event.by, account, body.dataset.bytes)

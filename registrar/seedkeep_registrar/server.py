@@ -18,6 +18,7 @@ from seedkeep.core.notes import Verifier
 from seedkeep.core.origin import origin_of
 from seedkeep_registrar import identity
 from seedkeep_registrar.app import make_app
+from seedkeep_registrar.authorities import judge_anew
 from seedkeep_registrar.changes import Changes
 from seedkeep_registrar.context import REGISTRAR, Registrar
 from seedkeep_registrar.database import Database, open_database
@@ -157,6 +158,7 @@ async def running(
         stack.push_async_callback(workers.close)
         taint_head = TaintHead(db, signals, origin, key, clock)
         await _first_head(taint_head, settings)
+        await db.write(judge_anew, settings, now=clock())
         changes, wakeups = Changes(signals, taint_head), Wakeups(clock, signals)
         changes.on_taints(wakeups.wake_here)
         mailer = await asyncio.to_thread(

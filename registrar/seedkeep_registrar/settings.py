@@ -95,6 +95,14 @@ class Settings:
         0,
         "other registrars that must have cosigned what proofs are made under; 0: half of them, at least one",
     )
+    taint_quorum: int = setting(
+        0, "other registrars, followed for advice, that bind this one when they taint the same; 0: never"
+    )
+    taint_flood: int = setting(
+        1000,
+        "records of others that a registrar followed as binding may have withheld by one list; more waits "
+        "for an operator",
+    )
     registration: str = setting(
         OPEN, "who may register datasets: open, members, or curated, where a curator approves each one"
     )
@@ -202,6 +210,8 @@ class Settings:
             "quota_bytes",
             "unnamed_bytes",
             "cosigners_wanted",
+            "taint_quorum",
+            "taint_flood",
         ):
             if getattr(self, name) < 0:
                 raise UsageError(f"setting {name} cannot be negative")

@@ -145,6 +145,7 @@ class HeartbeatAnswer(TypedDict):
 
     now: Moment
     taint_head: str
+    taint_heads: Annotated[list[str], Meta(description="The newest heads of other registrars' taints.")]
     offers: list[Offer]
     leases: list[Lease]
     release: list[Hex64]

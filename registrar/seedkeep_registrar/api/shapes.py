@@ -176,6 +176,9 @@ class Statement(ShortRecord):
     withdrawn: Withdrawal | None
     taints: Annotated[list[Taint], Meta(description="That warn of it, or withhold some of its files.")]
     withheld: Annotated[list[str], Meta(description="Paths of files that taints withhold; at most 1000.")]
+    advice: Annotated[
+        list[Taint], Meta(description="What other registrars have ordered about it, and does not bind here.")
+    ]
 
 
 class Record(Statement):

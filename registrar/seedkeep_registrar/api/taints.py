@@ -24,7 +24,7 @@ from seedkeep_registrar.interface.operation import PERSON, SIGNED, Body, Content
 from seedkeep_registrar.interface.paging import PageQuery, cursor_of, next_page, page, values_of
 from seedkeep_registrar.interface.problem import Effect, Taint
 from seedkeep_registrar.replication import leases
-from seedkeep_registrar.store import obedience, taint_marks, taints
+from seedkeep_registrar.store import obedience, peers, taint_marks, taints
 
 routes = web.RouteTableDef()
 _ID = {"id": Hex64}
@@ -123,9 +123,9 @@ async def taint_head(request: web.Request) -> web.Response:
 @routes.get("/api/v1/taints/lists/{sha256}")
 @operation("Read a taint list", tag="Taints", answers={200: Content("application/jsonl")}, problems=(404,))
 async def taint_list(request: web.Request) -> web.Response:
-    """The list a head names, one canonical entry a line."""
+    """The list that a head names, also one of another registrar that is followed; an entry a line."""
     registrar, sha256 = request.app[REGISTRAR], path_hex64(request, "sha256")
-    data = await registrar.db.read(taints.published, sha256)
+    data = await registrar.db.read(_list_here, sha256)
     if data is None:
         raise NotFound(f"there is no taint list {sha256[:12]}…", hint="Read the head again.")
     return web.Response(
@@ -133,6 +133,12 @@ async def taint_list(request: web.Request) -> web.Response:
         content_type="application/jsonl",
         headers={"Cache-Control": "public, max-age=86400, immutable"},
     )
+
+
+def _list_here(connection: Connection, sha256: str) -> bytes | None:
+    """One of its own, or the newest one of a registrar that it follows."""
+    own = taints.published(connection, sha256)
+    return peers.taint_list(connection, sha256) if own is None else own
 
 
 @routes.get("/api/v1/taints")
@@ -258,11 +264,15 @@ async def post_receipt(request: web.Request) -> web.Response:
 
 def _keep(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
     leases.known_node(connection, removal.node)
-    taint = taints.by_id(connection, removal.taint)
-    if taint is None:
+    found = taints.named(connection, removal.taint)
+    if not found:
         raise NotFound(f"there is no taint {removal.taint[:12]}…")
-    if removal.content_id not in {
-        content_id for _, content_id in taint_marks.hit(connection, taint.order.subject)
-    }:
+    obeyed = [
+        taint
+        for taint in found
+        if any(removal.content_id == cid for _, cid in taint_marks.hit(connection, taint.order.subject))
+    ]
+    if not obeyed:
         raise NotFound(f"taint {removal.taint[:12]}… does not hit dataset {removal.content_id[:12]}… here")
-    taints.put_removal(connection, removal, document)
+    for taint in obeyed:
+        taints.put_removal(connection, taint, removal, document)

@@ -143,7 +143,7 @@ def enter_record(
         raise Never(f"ark:/{ark} names another record already")
     touch_objects(registrar, ready.body)
     manifest_id = index_rest(connection, ready, registrar.clock())
-    standing = standing_on(connection, waiting.rid, ready, manifest_id)
+    standing = standing_on(connection, waiting.rid, ready, manifest_id, home.origin)
     backlog.applied(connection, waiting)
     stored = events.at(connection, waiting.position)
     assert stored is not None

@@ -13,6 +13,7 @@ from seedkeep.core.log.trusted_log import Relation
 from seedkeep.core.taints.entry import MAX_LIST_BYTES
 from seedkeep.core.taints.head import MAX_HEAD_BYTES, Head
 from seedkeep.core.taints.trusted import TrustedTaints
+from seedkeep_registrar import authorities
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.federation.client import PeerClient
 from seedkeep_registrar.federation.following import Follower
@@ -120,7 +121,7 @@ class Asking:
             url = f"{peer.url}/api/v1/taints/lists/{digest}"
             trusted.load_list((await self._http.get(url, limit=MAX_LIST_BYTES)).body)
         if trusted.dump()[0] != note:
-            await registrar.db.write(_keep_taints, peer.id, *trusted.dump(), now=registrar.clock())
+            await registrar.db.write(_keep_taints, registrar, peer.id, *trusted.dump())
 
     async def _mirrors(self, peer: Peer) -> None:
         """What it has seen of this registrar's log, and of one other's, at first of all: two halves of a fork
@@ -172,6 +173,10 @@ def agreed(connection: Connection, id_: int) -> None:
         announce(connection, Kind.FEDERATION, str(id_))
 
 
-def _keep_taints(connection: Connection, id_: int, note: str, list_: bytes, *, now: float) -> None:
+def _keep_taints(connection: Connection, registrar: Registrar, id_: int, note: str, list_: bytes) -> None:
+    now, known = registrar.clock(), peers.taints_of(connection, id_)[1]
     peers.put_taints(connection, id_, note, list_, now=now)
+    peer = peers.by_id(connection, id_)
+    if peer is not None and list_ != known:
+        authorities.take(connection, registrar.settings, peer, now=now)
     announce(connection, Kind.PEER_TAINTS, str(id_))

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, NotFound, Refused, UsageError
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.origin import origin_of
-from seedkeep_registrar import times
+from seedkeep_registrar import authorities, times
 from seedkeep_registrar.federation import consent
 from seedkeep_registrar.federation.client import MAX_DOCUMENT, Introduction, PeerClient, introduced
 from seedkeep_registrar.federation.reading import fingerprint
@@ -129,6 +130,31 @@ def _line(one: Peer, waiting: int) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
+@peer.command()
+@click.argument("origin")
+@click.argument("mode", type=click.Choice(peers.TAINT_MODES))
+@common_options
+def taints(origin: str, mode: str, *, as_json: bool, quiet: bool, **where: Any) -> None:
+    """Choose what becomes of what ORIGIN taints.
+
+    binding: it counts as if it were tainted here. advisory: it is shown. draft: it waits for a curator. What
+    it taints of its own records counts in any case. To choose again lets count what waits after a flood.
+    """
+    settings = settings_of(**where)
+    with writing(settings.sqlalchemy_url) as connection:
+        known = _known(connection, origin)
+        authorities.follow(connection, settings, known, mode, now=time.time())
+        noted(connection, "peer.taints", known.origin, mode)
+    show({"origin": known.origin, "taint_mode": mode}, f"{known.origin}: {mode}", as_json=as_json)
+
+
+def _known(connection: Connection, origin: str) -> Peer:
+    known = peers.by_origin(connection, origin_of(origin) if "://" in origin else origin)
+    if known is None:
+        raise NotFound(f"no registrar {origin} is known here", hint="See `peer list`.")
+    return known
+
+
 def _change(name: str, help_: str, action: str, before: tuple[str, ...], after: str) -> None:
     @peer.command(name=name, help=help_)
     @click.argument("origin")
@@ -136,10 +162,7 @@ def _change(name: str, help_: str, action: str, before: tuple[str, ...], after: 
     def change(origin: str, *, as_json: bool, quiet: bool, **where: Any) -> None:
         settings = settings_of(**where)
         with writing(settings.sqlalchemy_url) as connection:
-            name = origin_of(origin) if "://" in origin else origin
-            known = peers.by_origin(connection, name)
-            if known is None:
-                raise NotFound(f"no registrar {origin} is known here", hint="See `peer list`.")
+            known = _known(connection, origin)
             if known.state not in before:
                 raise Conflict(
                     f"{known.origin} is {known.state}", hint=f"Only {', '.join(before)} ones can be."

@@ -32,6 +32,9 @@ class Taint(TypedDict):
     """A taint that stands on a record, its content or one of its files."""
 
     id: Hex64
+    authority: Annotated[
+        str, Meta(description="Origin of the other registrar that ordered it; empty: this one.")
+    ]
     subject: Annotated[str, Meta(description="content:…, record:… or root:…")]
     effect: Effect
     category: str

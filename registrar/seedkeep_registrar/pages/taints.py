@@ -13,8 +13,10 @@ from seedkeep.core.taints.body import CATEGORIES, MAX_HOLD_S, Effect, Subject, S
 from seedkeep_registrar import curation, times
 from seedkeep_registrar.accounts import curators
 from seedkeep_registrar.accounts.principal import Principal, Role, principal_of
+from seedkeep_registrar.api.followed_taints import newest as newest_of_others
 from seedkeep_registrar.api.taints import all_taint_documents
 from seedkeep_registrar.context import REGISTRAR, Registrar
+from seedkeep_registrar.pages.authorities import draft_documents
 from seedkeep_registrar.pages.forms import Form, form_of, see, signed_in
 from seedkeep_registrar.pages.render import EFFECT_WORDS, show
 from seedkeep_registrar.problems import problem_of
@@ -24,6 +26,7 @@ from seedkeep_registrar.store.taints import STANDING
 routes = web.RouteTableDef()
 _ID = "{id:[0-9a-f]{64}}"
 _HOLD = "hold"
+_MOST_OF_OTHERS = 200
 #: fields of the form, and how long they may be
 _TYPED = {
     "subject": 100,
@@ -52,20 +55,23 @@ async def _list(
     request: web.Request, principal: Principal, *, status: int = 200, problem: str = ""
 ) -> web.Response:
     registrar = request.app[REGISTRAR]
+    curates = principal.account is not None and principal.role >= Role.CURATOR
     return show(
         request,
         "taints.html",
         status=status,
         approvals=(await registrar.db.read(curators.read, registrar.settings)).needed,
         taints=await all_taint_documents(registrar),
-        curates=principal.account is not None and principal.role >= Role.CURATOR,
+        curates=curates,
+        drafts=await draft_documents(registrar) if curates else [],
         problem=problem,
     )
 
 
 @routes.get("/transparency")
 async def _transparency(request: web.Request) -> web.Response:
-    every = await all_taint_documents(request.app[REGISTRAR])
+    registrar = request.app[REGISTRAR]
+    every = await all_taint_documents(registrar)
     decided = [t for t in every if t["state"] != "proposed"]
     stands = Counter(t["category"] for t in decided if t["state"] == STANDING)
     over = Counter(t["category"] for t in decided if t["state"] != STANDING)
@@ -76,7 +82,8 @@ async def _transparency(request: web.Request) -> web.Response:
         "receipts": sum(t["obeyed"] for t in decided),
         "categories": [(c, stands[c], over[c]) for c in CATEGORIES if stands[c] or over[c]],
     }
-    return show(request, "transparency.html", taints=decided, totals=totals)
+    others = await registrar.db.read(newest_of_others, _MOST_OF_OTHERS)
+    return show(request, "transparency.html", taints=decided, totals=totals, others=others)
 
 
 @routes.get("/taints/new")

@@ -21,12 +21,14 @@ from seedkeep_registrar import times
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.replication import auditing, leases, offers
 from seedkeep_registrar.replication.leases import Reported
-from seedkeep_registrar.store import audits, claims, taint_heads, taint_marks
+from seedkeep_registrar.store import audits, claims, peers, taint_heads, taint_marks
 from seedkeep_registrar.store.audits import Audit
 from seedkeep_registrar.store.claims import COMPLETE, FAILED, Claim
 from seedkeep_registrar.store.datasets import Dataset
 
 MAX_WAIT_S = 60.0
+#: taint heads of other registrars in one answer
+MOST_HEADS = 64
 #: how often a waiting node's state is looked at, however much happens
 LOOK_AGAIN_S = 0.5
 #: leases given back in one transaction, so that a node with very many holds nobody up
@@ -53,6 +55,7 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     taint_head: str
+    taint_heads: tuple[str, ...]
     held: tuple[Claim, ...]
     offers: tuple[tuple[Dataset, str], ...]
     unanswered: tuple[Audit, ...]
@@ -122,6 +125,7 @@ def _plan(connection: Connection, registrar: Registrar, node_key: str, report: R
     next_audit = claims.next_audit(connection, node_key)
     return _Plan(
         taint_heads.current(connection),
+        tuple(peers.taint_notes(connection)[:MOST_HEADS]),
         held,
         tuple(offers.for_node(connection, registrar.settings, node)),
         tuple(audits.unanswered(connection, node_key, registrar.clock())),
@@ -151,6 +155,7 @@ def _answer(
     answer = {
         "now": times.text(registrar.clock()),
         "taint_head": plan.taint_head,
+        "taint_heads": list(plan.taint_heads),
         "offers": [
             {"content_id": d.content_id, "rid": rid, "bytes": d.bytes, "files": d.files}
             for d, rid in plan.offers
@@ -177,5 +182,6 @@ def _answer(
     if release:  # one name for all of them: a node may name any number
         items.append(f"release {hashlib.sha256(''.join(release).encode()).hexdigest()}")
     items += [f"companion {c}" for c in companions]
+    items += [f"taints {' '.join(note.split(chr(10))[1:5:3])}" for note in plan.taint_heads]
     items += [f"challenge {a.id}" for a in challenges]
     return answer, frozenset(items)

@@ -10,7 +10,7 @@ from seedkeep.core.taints.body import Effect, Subject, SubjectKind
 from seedkeep.core.taints.denylist import BITTORRENT_INFO, RAW, Denied
 from seedkeep_registrar.store import lookups
 from seedkeep_registrar.store.tables import datasets, files, taints
-from seedkeep_registrar.store.taints import STANDING, Taint, taint_of
+from seedkeep_registrar.store.taints import BINDS, STANDING, Taint, taint_of
 
 _AT_ONCE = 500
 
@@ -20,7 +20,7 @@ def every(connection: Connection) -> Iterator[Denied]:
     digest that others know, and records are nobody else's."""
     rows = connection.execute(
         select(taints)
-        .where(taints.c.state == STANDING, taints.c.effect != Effect.WARN.value)
+        .where(taints.c.state == STANDING, taints.c.effect != Effect.WARN.value, taints.c.way.in_(BINDS))
         .order_by(taints.c.effective, taints.c.id)
     )
     for taint in [taint_of(row) for row in rows]:

@@ -19,7 +19,10 @@ ASKED, PROPOSED, ACTIVE = "asked", "proposed", "active"
 PAUSED, REMOVED, DISTRUSTED = "paused", "removed", "distrusted"
 #: those of which there may be records here, which stay whatever happens
 MIRRORED = (ASKED, ACTIVE, PAUSED, REMOVED, DISTRUSTED)
-ADVISORY = "advisory"
+#: ``taint_mode``: what it orders binds as what is ordered here, is shown, or waits for a curator; for its own
+#: records it binds in any case
+BINDING, ADVISORY, DRAFT = "binding", "advisory", "draft"
+TAINT_MODES = (BINDING, ADVISORY, DRAFT)
 
 _COLUMNS = (
     peers.c.id,
@@ -145,6 +148,11 @@ def set_state(connection: Connection, id_: int, state: str) -> None:
     connection.execute(update(peers).where(peers.c.id == id_).values(state=state, problem=""))
 
 
+def set_taint_mode(connection: Connection, id_: int, mode: str) -> None:
+    """Change how its taints are followed."""
+    connection.execute(update(peers).where(peers.c.id == id_).values(taint_mode=mode))
+
+
 def polled(connection: Connection, id_: int, *, now: float, problem: str) -> None:
     """Note a poll and what was wrong with it ("": nothing)."""
     good = {} if problem else {"last_ok": now}
@@ -179,6 +187,15 @@ def taint_notes(connection: Connection) -> list[str]:
         .order_by(peers.c.id)
     )
     return list(connection.execute(query).scalars())
+
+
+def taint_list(connection: Connection, sha256: str) -> bytes | None:
+    """The list of a followed registrar that is kept here, by its digest."""
+    for note in taint_notes(connection):
+        if note.split("\n")[4] == sha256:
+            found = select(peer_taints.c.list).where(peer_taints.c.note == note)
+            return bytes(connection.execute(found).scalar_one())
+    return None
 
 
 def put_taints(connection: Connection, id_: int, note: str, list_: bytes, *, now: float) -> None:

@@ -262,7 +262,8 @@ audit_tallies = Table(
 )
 
 #: ``created``: proposed; ``effective``: in force since; ``expires``: ends by itself, or "" (all as printed);
-#: ``lifted``: an event's hash
+#: ``lifted``: an event's hash. ``authority``: origin of the registrar whose it is, "" for this one; of others
+#: ``entry`` is the id there, and ``way`` says how it is followed (``store/followed.py``)
 taints = Table(
     "taints",
     metadata,
@@ -282,7 +283,11 @@ taints = Table(
     Column("effective", String(20), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("lifted", String(64), nullable=False),
+    Column("authority", Text, nullable=False),
+    Column("entry", String(64), nullable=False),
+    Column("way", String(16), nullable=False),
     Index(None, "kind", "value", "state"),
+    Index(None, "authority", "state"),
     Index(None, "state"),
 )
 

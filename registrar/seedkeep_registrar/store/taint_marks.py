@@ -2,7 +2,7 @@
 
 A record is *withheld* (``tainted_records``) when a taint on it or its content says so, or when each of its
 files that has bytes is withheld. Otherwise it is *noted* (``taint_notes``): a taint warns of it, or withholds
-some of its files.
+some of its files. Marks of taints of other registrars that do not bind on it are apart (``taint_advice``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from seedkeep.core.taints.body import QUARANTINE_S, Effect, Subject, SubjectKind
 from seedkeep_registrar.store import datasets, files
 from seedkeep_registrar.store.tables import files as file_rows
 from seedkeep_registrar.store.tables import records, tainted_records, taints
-from seedkeep_registrar.store.taint_tables import taint_notes
-from seedkeep_registrar.store.taints import Taint, taint_of
+from seedkeep_registrar.store.taint_tables import taint_advice, taint_notes
+from seedkeep_registrar.store.taints import DRAFT, Taint, advice_on_new_record, taint_of
 
 #: files of one record that are told to be withheld
 MOST_PATHS = 1000
@@ -26,7 +26,12 @@ _ON_FILES = and_(taints.c.kind == SubjectKind.ROOT.value, taints.c.effect != Eff
 
 def hit(connection: Connection, subject: Subject) -> list[tuple[str, str]]:
     """The records (rid, content id) that a taint on ``subject`` is about."""
-    query = select(records.c.rid, records.c.content_id)
+    return [(rid, content_id) for rid, content_id, _ in at_homes(connection, subject)]
+
+
+def at_homes(connection: Connection, subject: Subject) -> list[tuple[str, str, str]]:
+    """The same, each with its home."""
+    query = select(records.c.rid, records.c.content_id, records.c.home)
     if subject.kind is SubjectKind.ROOT:
         with_it = select(file_rows.c.manifest_id).where(file_rows.c.root == bytes.fromhex(subject.value))
         query = query.where(records.c.manifest_id.in_(with_it))
@@ -34,16 +39,20 @@ def hit(connection: Connection, subject: Subject) -> list[tuple[str, str]]:
         query = query.where(records.c.content_id == subject.value)
     else:
         query = query.where(records.c.rid == subject.value)
-    return [(row.rid, row.content_id) for row in connection.execute(query)]
+    return [(row.rid, row.content_id, row.home) for row in connection.execute(query)]
 
 
 def mark(connection: Connection, taint: Taint) -> list[str]:
     """A taint stands from now on.
 
     Returns:
-        The content ids that it is about.
+        The content ids on which it binds.
     """
-    found, order = hit(connection, taint.order.subject), taint.order
+    concerned, order = at_homes(connection, taint.order.subject), taint.order
+    found = [(rid, content_id) for rid, content_id, home in concerned if taint.binds_on(home)]
+    rest = [rid for rid, _, home in concerned if not taint.binds_on(home)]
+    if rest:
+        connection.execute(insert(taint_advice), [{"taint": taint.id, "rid": rid} for rid in rest])
     on_files = order.subject.kind is SubjectKind.ROOT
     table = tainted_records if order.effect.withholds and not on_files else taint_notes
     if found:
@@ -60,7 +69,7 @@ def unmark(connection: Connection, taint: Taint) -> list[str]:
         The content ids that it was about.
     """
     found = hit(connection, taint.order.subject)
-    for table in (tainted_records, taint_notes):
+    for table in (tainted_records, taint_notes, taint_advice):
         connection.execute(delete(table).where(table.c.taint == taint.id))
     if taint.order.subject.kind is SubjectKind.ROOT:
         _settle(connection, [rid for rid, _ in found])
@@ -87,6 +96,18 @@ def mark_new(connection: Connection, rid: str, content_id: str, standing: Sequen
     if withheld:
         datasets.update_servable(connection, [content_id])
     return withheld
+
+
+def advise_new(
+    connection: Connection, rid: str, content_id: str, manifest_id: int, home: str, standing: Sequence[Taint]
+) -> bool:
+    """A record was made; whether other taints than those of ``standing`` are about it, which bind nobody."""
+    binding = {taint.id for taint in standing}
+    given = advice_on_new_record(connection, rid, content_id, manifest_id, home)
+    rows = [{"taint": taint.id, "rid": rid} for taint in given if taint.id not in binding]
+    if rows:
+        connection.execute(insert(taint_advice), rows)
+    return bool(rows)
 
 
 def _follow(connection: Connection, found: list[tuple[str, str]]) -> list[str]:
@@ -132,6 +153,18 @@ def notes(connection: Connection, rid: str) -> list[Taint]:
         select(taints)
         .join(taint_notes, taint_notes.c.taint == taints.c.id)
         .where(taint_notes.c.rid == rid)
+        .order_by(taints.c.effective, taints.c.id)
+    )
+    return [taint_of(row) for row in rows]
+
+
+def advice(connection: Connection, rid: str) -> list[Taint]:
+    """What other registrars have ordered about a record that does not bind here, oldest first; without what
+    waits for a curator."""
+    rows = connection.execute(
+        select(taints)
+        .join(taint_advice, taint_advice.c.taint == taints.c.id)
+        .where(taint_advice.c.rid == rid, taints.c.way != DRAFT)
         .order_by(taints.c.effective, taints.c.id)
     )
     return [taint_of(row) for row in rows]

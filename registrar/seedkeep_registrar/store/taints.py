@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, or_, select, update
 
 from seedkeep.core.errors import Refused
 from seedkeep.core.events import Event
@@ -15,16 +15,38 @@ from seedkeep.core.statements import Removal
 from seedkeep.core.taints.body import Effect, LiftBody, Order, Subject, SubjectKind
 from seedkeep.core.taints.entry import LIFT_BYTES, MAX_LIST_BYTES, Entry, encode_list
 from seedkeep_registrar.store import events
-from seedkeep_registrar.store.tables import approvals, files, removals, taint_lists, tainted_records, taints
+from seedkeep_registrar.store.tables import (
+    approvals,
+    files,
+    log,
+    removals,
+    taint_lists,
+    tainted_records,
+    taints,
+)
 from seedkeep_registrar.store.tables import events as event_rows
+from seedkeep_registrar.store.taint_tables import taint_notes
 
 PROPOSED = "proposed"
 STANDING = "standing"
 LIFTED = "lifted"
 EXPIRED = "expired"
+#: how a taint came to bind, or not: it is this registrar's own; of another that is followed as binding, for
+#: advice, or for drafts; for advice, and enough agree; as binding, but of a flood that waits for an operator
+OWN, BINDING, ADVISORY, DRAFT, AGREED, HELD = "own", "binding", "advisory", "draft", "agreed", "held"
+#: those that bind on every record here; the others bind on the records of the authority's own
+BINDS = (OWN, BINDING, AGREED)
 _LISTS_KEPT = 16
 _ROOTS_AT_ONCE = 500
 _ORDER = ("category", "reason", "basis", "jurisdiction", "evidence", "appeal", "expires")
+_OURS = taints.c.authority == ""
+_MARKS = or_(
+    exists().where(tainted_records.c.taint == taints.c.id),
+    exists().where(taint_notes.c.taint == taints.c.id),
+)
+#: a taint binds on new records of this registrar: as on all, or because it does on some record here, which is
+#: not to come back under another name
+_BINDS_HERE = or_(taints.c.way.in_(BINDS), _MARKS)
 _STANDING_ON_SUBJECT = (
     select(taints)
     .where(
@@ -32,6 +54,7 @@ _STANDING_ON_SUBJECT = (
         taints.c.value == bindparam("value"),
         taints.c.state == STANDING,
         taints.c.effect != Effect.WARN.value,
+        _BINDS_HERE,
     )
     .limit(1)
 )
@@ -54,6 +77,16 @@ _MAY_HIT_NEW_RECORD = (
     )
     .order_by(taints.c.effective, taints.c.id)
 )
+_BIND_NEW_RECORD = _MAY_HIT_NEW_RECORD.where(
+    or_(
+        taints.c.way.in_(BINDS),
+        taints.c.authority == bindparam("home"),
+        and_(select(log.c.origin).scalar_subquery() == bindparam("home"), _MARKS),
+    )
+)
+_ADVISE_NEW_RECORD = _MAY_HIT_NEW_RECORD.where(
+    taints.c.way.not_in(BINDS), taints.c.authority != bindparam("home")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +98,9 @@ class Taint:
         created: when it was proposed; ``effective``: when enough curators had agreed (or "").
         version: of the list in which it first stood; 0 before.
         lifted: hash of the lift event, or "".
+        authority: origin of the registrar whose it is, "" for this one.
+        entry: its id there.
+        way: why it binds, or not: see :data:`OWN`.
     """
 
     id: str
@@ -74,29 +110,48 @@ class Taint:
     effective: str
     version: int
     lifted: str
+    authority: str = ""
+    entry: str = ""
+    way: str = OWN
+
+    @property
+    def name(self) -> str:
+        """Its id, as everybody knows it."""
+        return self.entry or self.id
+
+    def binds_on(self, home: str) -> bool:
+        """Whether it binds on the records of this home."""
+        return self.way in BINDS or self.authority == home
 
 
 def taint_of(row: Row[tuple[object, ...]]) -> Taint:
     """A row of the table."""
     said = {name: getattr(row, name) for name in _ORDER}
     order = Order(subject=Subject(SubjectKind(row.kind), row.value), effect=Effect(row.effect), **said)
-    return Taint(row.id, order, row.state, row.created, row.effective, row.version, row.lifted)
+    whose = (row.authority, row.entry, row.way)
+    return Taint(row.id, order, row.state, row.created, row.effective, row.version, row.lifted, *whose)
 
 
 def by_id(connection: Connection, taint_id: str) -> Taint | None:
-    """One taint."""
-    row = connection.execute(select(taints).where(taints.c.id == taint_id)).first()
+    """One taint of this registrar."""
+    row = connection.execute(select(taints).where(taints.c.id == taint_id, _OURS)).first()
     return taint_of(row) if row else None
 
 
+def named(connection: Connection, name: str) -> list[Taint]:
+    """This registrar's taint of this id, and those that others name so."""
+    query = select(taints).where(or_(and_(taints.c.id == name, _OURS), taints.c.entry == name))
+    return [taint_of(row) for row in connection.execute(query)]
+
+
 def newest(connection: Connection, last: tuple[str, str] | None, limit: int | None) -> list[Taint]:
-    """Taints, newest first.
+    """Taints of this registrar, newest first.
 
     Args:
         last: when the last taint of the page before was proposed, and its id.
         limit: how many at most.
     """
-    query = select(taints).order_by(taints.c.created.desc(), taints.c.id).limit(limit)
+    query = select(taints).where(_OURS).order_by(taints.c.created.desc(), taints.c.id).limit(limit)
     if last is not None:
         created, taint_id = last
         query = query.where(
@@ -106,10 +161,10 @@ def newest(connection: Connection, last: tuple[str, str] | None, limit: int | No
 
 
 def of_subject(connection: Connection, subject: Subject) -> list[Taint]:
-    """All taints ever proposed on exactly this subject, oldest first."""
+    """All taints ever proposed here on exactly this subject, oldest first."""
     rows = connection.execute(
         select(taints)
-        .where(taints.c.kind == subject.kind.value, taints.c.value == subject.value)
+        .where(taints.c.kind == subject.kind.value, taints.c.value == subject.value, _OURS)
         .order_by(taints.c.created, taints.c.id)
     )
     return [taint_of(row) for row in rows]
@@ -141,6 +196,11 @@ def of_event(connection: Connection, event_hash: str) -> Taint | None:
 
 def propose(connection: Connection, taint: Taint) -> None:
     """Insert a taint that does not stand yet."""
+    put(connection, taint)
+
+
+def put(connection: Connection, taint: Taint) -> None:
+    """Insert a taint as it is."""
     order = taint.order
     connection.execute(
         insert(taints).values(
@@ -148,11 +208,14 @@ def propose(connection: Connection, taint: Taint) -> None:
             kind=order.subject.kind.value,
             value=order.subject.value,
             effect=order.effect.value,
-            state=PROPOSED,
+            state=taint.state,
             created=taint.created,
-            effective="",
-            version=0,
-            lifted="",
+            effective=taint.effective,
+            version=taint.version,
+            lifted=taint.lifted,
+            authority=taint.authority,
+            entry=taint.entry,
+            way=taint.way,
             **{name: getattr(order, name) for name in _ORDER},
         )
     )
@@ -266,12 +329,29 @@ def standing_on_record(connection: Connection, rid: str) -> list[Taint]:
 
 
 def standing_on_new_record(
-    connection: Connection, rid: str, content_id: str, manifest_id: int
+    connection: Connection, rid: str, content_id: str, manifest_id: int, home: str
 ) -> list[Taint]:
-    """The taints in force on a record to be made, warnings too: on its rid, its content or a file of its
-    indexed manifest, oldest first."""
-    may_hit = connection.execute(_MAY_HIT_NEW_RECORD, {"content_id": content_id, "rid": rid})
-    found = list(map(taint_of, may_hit))
+    """The taints that bind on a record to be made, warnings too: on its rid, its content or a file of its
+    indexed manifest, oldest first.
+
+    Args:
+        home: origin of the registrar it belongs to.
+    """
+    named = {"content_id": content_id, "rid": rid, "home": home}
+    return _with_files(connection, manifest_id, connection.execute(_BIND_NEW_RECORD, named))
+
+
+def advice_on_new_record(
+    connection: Connection, rid: str, content_id: str, manifest_id: int, home: str
+) -> list[Taint]:
+    """What other registrars have ordered about it that does not bind, likewise."""
+    named = {"content_id": content_id, "rid": rid, "home": home}
+    return _with_files(connection, manifest_id, connection.execute(_ADVISE_NEW_RECORD, named))
+
+
+def _with_files(connection: Connection, manifest_id: int, rows: Iterable[Row[Any]]) -> list[Taint]:
+    """Without those on files that are not in the manifest."""
+    found = list(map(taint_of, rows))
     roots = [t.order.subject.value for t in found if t.order.subject.kind is SubjectKind.ROOT]
     there = _roots_in(connection, manifest_id, roots)
     return [
@@ -296,14 +376,14 @@ def standing_on_subject(connection: Connection, subject: Subject) -> Taint | Non
     return taint_of(row) if row else None
 
 
-def put_removal(connection: Connection, removal: Removal, document: dict[str, Any]) -> None:
+def put_removal(connection: Connection, taint: Taint, removal: Removal, document: dict[str, Any]) -> None:
     """Keep a node's receipt; the last one of the same action wins.
 
     Args:
         document: as the node signed it.
     """
     same = and_(
-        removals.c.taint == removal.taint,
+        removals.c.taint == taint.id,
         removals.c.content_id == removal.content_id,
         removals.c.node == removal.node,
         removals.c.action == removal.action.value,
@@ -311,7 +391,7 @@ def put_removal(connection: Connection, removal: Removal, document: dict[str, An
     connection.execute(delete(removals).where(same))
     connection.execute(
         insert(removals).values(
-            taint=removal.taint,
+            taint=taint.id,
             content_id=removal.content_id,
             node=removal.node,
             action=removal.action.value,
