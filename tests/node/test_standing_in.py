@@ -145,13 +145,21 @@ async def test_all_nodes_meet_at_the_same_mirror_and_go_on_to_the_next_when_it_i
 ) -> None:
     cid = await world.share(random_dataset("a", [50_000]))
     mirrors = mirrors_of(world, 3)
-    more = {"mirrors": mirrors, "takeover": AFTER}
+    # by the clock alone, so that nothing depends on how quick this machine is
+    more = {"mirrors": mirrors, "takeover": 3600.0}
+
+    async def silent(url: str) -> None:
+        await world.until(lambda: not any(told(n, url)["reachable"] for n in (one, two)))
+        world.clock.ahead += 3601.0
+
     async with world.node("one", **more) as one, world.node("two", **more) as two:
         await world.until(lambda: serves(one, cid) and serves(two, cid))
         world.registrar.down = True
+        await silent(world.registrar.url)
         await world.until(lambda: any(len(m.holders(cid)) == 2 for m in mirrors))
         (met,) = [m for m in mirrors if m.nodes]
         met.down = True
+        await silent(met.url)
         rest = [m for m in mirrors if m is not met]
         await world.until(lambda: any(len(m.holders(cid)) == 2 for m in rest))
         assert sum(bool(m.nodes) for m in rest) == 1
