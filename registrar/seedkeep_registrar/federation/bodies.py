@@ -91,7 +91,7 @@ class Bodies:
             while left:
                 try:
                     answer = await self._http.ask(
-                        f"{url}/api/v1/objects/bundle", {"sha256": left}, limit=bundle.MAX_ANSWER
+                        f"{url}/api/v1/bundles", {"sha256": left}, limit=bundle.MAX_ANSWER
                     )
                     found = bundle.parse(answer, left)
                 except Error as error:

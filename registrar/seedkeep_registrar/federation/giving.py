@@ -59,7 +59,7 @@ async def list_problems(request: web.Request) -> web.Response:
     return web.json_response({"problems": [asdict(one) for one in found]})
 
 
-@routes.post("/api/v1/objects/bundle")
+@routes.post("/api/v1/bundles")
 @operation(
     "Read many small objects",
     tag="Objects",
