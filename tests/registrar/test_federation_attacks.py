@@ -14,6 +14,7 @@ from seedkeep.cli.main import cli
 from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint
 from seedkeep.core.log.evidence import Evidence
 from seedkeep.core.log.witness import AddCheckpoint
+from seedkeep.core.notes import Cosigner, Note, Signature
 from seedkeep_registrar.cli import registrar as command
 from seedkeep_registrar.store import peers
 from seedkeep_registrar.store.peers import Peer
@@ -149,6 +150,20 @@ async def test_oversized_answers_are_cut_off(registrar: RegistrarUnderTest) -> N
         liar.mangle = lambda path, data: data
         await poke(registrar, liar.origin)
         await still_mirrored(registrar, liar, 4)
+
+
+async def test_what_a_stranger_writes_under_a_checkpoint_is_not_kept(registrar: RegistrarUnderTest) -> None:
+    async with lying_registrar() as log:
+        await follow(registrar, log, 0)
+        log.show(log.events(2))
+        stranger = "".join(str(Signature(f"j{i}", b"abcd", b"x" * 300)) for i in range(30))
+        unknown = Cosigner("cosigner.example", log.key.public)
+        forged = str(Signature(unknown.name, unknown.id, bytes(7) + b"\5" + bytes(64)))
+        request = AddCheckpoint(0, (), log.note + stranger + forged).encode()
+        assert (await registrar.person().send("POST", "/add-checkpoint", request.encode())).status == 200
+        note = (await registrar.person().get(f"{mirror(log.origin)}/checkpoint")).body
+        assert {s.name for s in Note.parse(note).signatures} == {log.origin, registrar.context.origin}
+        assert (await known(registrar, log.origin)).note == log.note
 
 
 async def test_a_log_that_claims_an_absurd_size_is_not_believed(registrar: RegistrarUnderTest) -> None:

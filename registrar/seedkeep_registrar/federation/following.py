@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, Error, InvalidInput, NotFound, Unreachable, VerificationFailed
+from seedkeep.core.log.checkpoint import bare
 from seedkeep.core.log.cosignature import cosign
 from seedkeep.core.log.evidence import Evidence, Misbehaviour
 from seedkeep.core.log.sync import Fetch, Following, Recall, Step, Store, Trust, follow
@@ -148,8 +149,9 @@ class Follower:
                 return
             now = int(registrar.clock())
             line = cosign(Note.parse(note).text, registrar.origin, registrar.key, now)
-        signed = Signed(checkpoint.size, checkpoint.root, note, cosigned=False)
-        await registrar.db.write(keep_cosigned, registrar, peer.id, signed, line)
+        signed = Signed(checkpoint.size, checkpoint.root, bare(note, peer.verifier), cosigned=False)
+        theirs = "".join(map(str, Note.parse(note).signatures))
+        await registrar.db.write(keep_cosigned, registrar, peer.id, signed, theirs, line)
 
 
 def _start(connection: Connection, peer_id: int) -> tuple[Peer, Mapping[Place, bytes]] | None:
@@ -164,14 +166,16 @@ def recall(connection: Connection, of: int, tiles: Sequence[Tile]) -> list[bytes
     return [read_tile(connection, of, tile) for tile in tiles]
 
 
-def keep_cosigned(connection: Connection, registrar: Registrar, of: int, signed: Signed, line: str) -> Signed:
+def keep_cosigned(
+    connection: Connection, registrar: Registrar, of: int, signed: Signed, theirs: str, line: str
+) -> Signed:
     """Keep a checkpoint with all cosignatures of registrars that are known here."""
     every = peers.every(connection, *peers.MIRRORED)
     wanted = cosigners_wanted(registrar, sum(peer.state == peers.ACTIVE for peer in every))
     cosigners = [peer.cosigner for peer in every if peer.id != of]
     if of != OWN:
         cosigners.append(Cosigner(registrar.origin, registrar.key.public))
-    return mirrors.cosign(connection, of, signed, line, cosigners, wanted, now=registrar.clock())
+    return mirrors.cosign(connection, of, signed, theirs, line, cosigners, wanted, now=registrar.clock())
 
 
 def cosigners_wanted(registrar: Registrar, active: int) -> int:

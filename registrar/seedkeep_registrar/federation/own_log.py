@@ -14,7 +14,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, Error, InvalidInput, NotFound, VerificationFailed
-from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint
+from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, bare
 from seedkeep.core.log.evidence import Misbehaviour
 from seedkeep.core.log.sync import Fetch, Recall, Store, Trust, follow
 from seedkeep.core.log.tiles import Place, edge_of
@@ -104,7 +104,7 @@ class OwnLog:
         with suppress(Conflict, InvalidInput, VerificationFailed):
             head = Checkpoint.open(note, self._vkey)
             text = note.decode() if isinstance(note, bytes) else note
-            await self._db.write(_claim, None, text, head, now=self._clock())
+            await self._db.write(_claim, None, bare(text, self._vkey), head, now=self._clock())
 
     async def _follow(self, prefix: str, note: str | bytes) -> int:
         trusted, stored, edge = await self._db.read(_own, self._vkey)

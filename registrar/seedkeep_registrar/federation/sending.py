@@ -85,4 +85,4 @@ def _request(connection: Connection, old: int, newest: Signed) -> AddCheckpoint:
 def _merge(connection: Connection, registrar: Registrar, newest: Signed, lines: str) -> None:
     # the one that is stored may have other cosignatures meanwhile
     if mirrors.checkpoint(connection, OWN, newest.size) is not None:
-        keep_cosigned(connection, registrar, OWN, newest, lines)
+        keep_cosigned(connection, registrar, OWN, newest, "", lines)

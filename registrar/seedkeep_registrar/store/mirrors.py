@@ -101,17 +101,20 @@ def cosign(
     connection: Connection,
     of: int,
     signed: Signed,
+    theirs: str,
     line: str,
     cosigners: Sequence[Cosigner],
     wanted: int,
     *,
     now: float,
 ) -> Signed:
-    """Keep a checkpoint with its cosignatures, those that the one of that size here has, and ``line``.
+    """Keep a checkpoint with its cosignatures, those that the one of that size here has, and new ones.
 
     Args:
         of: a log of which everything up to there is stored.
-        line: signature lines, "" for none.
+        signed: with the log's own signature alone.
+        theirs: signature lines that came with it, of whomever; what ``cosigners`` did not sign is dropped.
+        line: this registrar's, or its witnesses', "" for none.
         cosigners: whose lines are kept.
         wanted: how many make it cosigned.
 
@@ -124,7 +127,6 @@ def cosign(
     if line and of != OWN and newest is not None and newest.size > signed.size:
         raise Conflict(f"a checkpoint of {newest.size} entries was cosigned meanwhile")
     kept = known.note if known else signed.note
-    theirs = signed.note.partition("\n\n")[2] if known else ""
     note = add_cosignatures(kept, theirs + line, cosigners) if theirs + line else kept
     made = Signed(signed.size, signed.root, note, len(cosignatures(note, cosigners)) >= wanted)
     if known is None:

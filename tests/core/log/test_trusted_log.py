@@ -16,6 +16,7 @@ from seedkeep.core.log.evidence import Evidence, Kind, Misbehaviour
 from seedkeep.core.log.tiles import Tile, inclusion_proof, prefix_path
 from seedkeep.core.log.tree import roots_of_path
 from seedkeep.core.log.trusted_log import Relation, TrustedLog
+from seedkeep.core.notes import Signature
 from tests.core.log.reference import SmallLog
 
 SIZE = 600
@@ -77,6 +78,16 @@ def test_a_fork_is_caught_by_whoever_saw_the_other_half(at: int, ours: int, thei
         assert "log.example" in evidence.check()
     else:
         assert min(ours, theirs) <= at
+
+
+def test_lines_that_anybody_can_add_are_in_no_evidence() -> None:
+    lines = "".join(str(Signature(f"j{n}", b"abcd", b"x" * 30)) for n in range(90))
+    padded = []
+    for junk in ("", lines):
+        with pytest.raises(Misbehaviour) as caught:
+            trusting(5).offer(FORKS[0].note(5) + junk)
+        padded.append(caught.value.evidence.encode())
+    assert padded[0] == padded[1]
 
 
 @settings(max_examples=40)

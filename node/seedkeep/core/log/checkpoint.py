@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from seedkeep.core.errors import InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.log.tree import HASH_BYTES, MAX_SIZE
-from seedkeep.core.notes import Verifier, open_note, sign_note
+from seedkeep.core.notes import Note, Verifier, open_note, sign_note
 
 #: largest checkpoint note that is read from outside, with all its cosignatures
 MAX_CHECKPOINT_BYTES = 16 * 1024
@@ -102,3 +102,10 @@ class Checkpoint:
                 f"a checkpoint of {checkpoint.origin[:200]!r} came where {verifier.name!r} was expected"
             )
         return checkpoint
+
+
+def bare(note: str, verifier: Verifier) -> str:
+    """A note that :meth:`Checkpoint.open` took, with one signature line, the log's own."""
+    parsed = Note.parse(note)
+    own = next(s for s in parsed.signatures if (s.name, s.key_id) == (verifier.name, verifier.id))
+    return str(Note(parsed.text, (own,)))

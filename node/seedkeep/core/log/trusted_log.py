@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from seedkeep.core.errors import VerificationFailed
-from seedkeep.core.log.checkpoint import Checkpoint
+from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, bare
 from seedkeep.core.log.evidence import Evidence, Kind, Misbehaviour
 from seedkeep.core.log.tiles import Tile, TileReader, prefix_path, tiles_of_prefix
 from seedkeep.core.log.tree import EMPTY_ROOT, roots_of_path
-from seedkeep.core.notes import MAX_NOTE_BYTES, Verifier, read_text
+from seedkeep.core.notes import Verifier, read_text
 
 
 class Relation(Enum):
@@ -49,7 +49,8 @@ class Offer:
     """A checkpoint that its log has signed.
 
     Args:
-        checkpoint, note: what was signed, and the note.
+        checkpoint, note: what was signed, and the note with the log's own signature alone: anybody can add
+            lines to it.
         relation: to what was trusted when it was offered.
         tiles: what :meth:`TrustedLog.accept` (of the offered log) or :meth:`TrustedLog.judge` (of the trusted
             one) needs.
@@ -103,8 +104,9 @@ class TrustedLog:
             VerificationFailed: its log has not signed it.
             Misbehaviour: it contradicts the trusted one (or the empty tree's root) by itself.
         """
-        text = read_text("a checkpoint", note, MAX_NOTE_BYTES)
-        checkpoint = Checkpoint.open(text, self.verifier)
+        whole = read_text("a checkpoint", note, MAX_CHECKPOINT_BYTES)
+        checkpoint = Checkpoint.open(whole, self.verifier)
+        text = bare(whole, self.verifier)
         old = self._checkpoint
         if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
             if self._note:
