@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from click.testing import CliRunner
 
 from seedkeep.core.events import Event
 from seedkeep.core.keys import PrivateKey
@@ -15,10 +19,14 @@ from seedkeep.core.taints.body import Effect, Order, Subject
 from seedkeep.core.taints.entry import Entry, encode_list
 from seedkeep.core.taints.head import Head
 from seedkeep_registrar import authorities
+from seedkeep_registrar.cli import registrar as command
 from seedkeep_registrar.federation.asking import _keep_taints
-from seedkeep_registrar.store import peers
+from seedkeep_registrar.store import accounts, peers
+from seedkeep_registrar.store.accounts import Role
+from seedkeep_registrar.store.followed import row_id
 from tests.registrar.test_taints import lift, taint
 from tests.support.federating import agree, befriend, known, poke, until
+from tests.support.people import Mailbox, browser
 from tests.support.registrar import (
     RegistrarUnderTest,
     new_key,
@@ -136,8 +144,10 @@ async def test_advice_is_shown_and_does_not_bind(any_registrar: RegistrarUnderTe
     document = (await any_registrar.person().get(f"/api/v1/records/{made['rid']}")).json
     assert (document["taints"], document["withheld"]) == ([], [])
     assert [(t["id"], t["authority"]) for t in document["advice"]] == [(entry.id, "other.example")]
-    page = (await any_registrar.person().get(f"/records/{made['rid']}")).body.decode()
+    async with browser(any_registrar.url) as reader:
+        page = (await reader.get(f"/records/{made['rid']}")).body.decode()
     assert "other.example says so" in page
+    assert "does not bind this registrar" in page
     again = await any_registrar.person().register(what)  # nor does it hinder others
     assert [t["id"] for t in again["advice"]] == [entry.id]
     await other.lift(entry)
@@ -248,3 +258,56 @@ async def test_what_ends_by_itself_ends_here_though_its_authority_is_down(
     any_registrar.clock.offset += 61
     await any_registrar.context.db.write(authorities.end_expired, any_registrar.context)
     assert await status(any_registrar, made) == 200
+
+
+async def test_an_operator_chooses_and_a_curator_orders_a_draft_with_one_click(
+    tmp_path: Path, database_url: str, mailbox: Mailbox
+) -> None:
+    async with (
+        registrar_with(tmp_path, database_url, curators=()) as registrar,
+        browser(registrar.url) as olga,
+        browser(registrar.url) as cleo,
+    ):
+        for who, role in ((olga, Role.OPERATOR), (cleo, Role.CURATOR)):
+            email = f"{role.name.lower()}@example.org"
+            made = {"email": email, "role": role, "now": registrar.clock(), "name": ""}
+            await registrar.context.db.write(accounts.create, **made)
+            await who.sign_in(email, mailbox)
+        document = await registrar.person().register(shareable())
+        other = await Authority.followed(registrar, "other.example", peers.ADVISORY)
+        entry = await other.taint(f"content:{document['content_id']}", "hide")
+        assert "other.example" in (await olga.get("/operate/peers")).body.decode()
+        peer = await known(registrar, other.origin)
+        way = f"/operate/peers/{peer.id}/taints"
+        assert (await cleo.post(way, {"mode": "binding"})).status == 403
+        assert (await olga.post(way, {"mode": "sometimes"})).status == 400
+        assert (await olga.post(way, {"mode": "draft"})).status == 303
+        shown = (await registrar.person().get(f"/api/v1/records/{document['rid']}")).json
+        assert (shown["taints"], shown["advice"]) == ([], [])
+        draft = f"/taints/drafts/{row_id(other.origin, entry)}/order"
+        assert draft in (await cleo.get("/taints")).body.decode()
+        ordered = await cleo.post(draft, {})
+        assert ordered.status == 303
+        own = ordered.headers["Location"].partition("#")[2]
+        (told,) = (await cleo.get("/api/v1/taints")).json["taints"]
+        assert (told["id"], told["authority"], told["reason"]) == (own, "", entry.reason)
+        assert draft not in (await cleo.get("/taints")).body.decode()
+        assert (await cleo.post(f"/taints/{own}/approve", {"reason": "again"})).status == 409
+        other_page = (await cleo.get("/transparency")).body.decode()
+        assert "other.example" in other_page
+        assert "draft" in other_page
+
+
+async def test_a_command_chooses_how_a_registrar_is_followed(any_registrar: RegistrarUnderTest) -> None:
+    made = await any_registrar.person().register(shareable())
+    other = await Authority.followed(any_registrar, "other.example", peers.ADVISORY)
+    await other.taint(f"content:{made['content_id']}")
+    settings = any_registrar.context.settings
+    told = ["peer", "taints", "other.example", "binding", "--data", str(settings.data), "--json"]
+    told += ["--database-url", settings.database_url] if settings.database_url else []
+    ended = await asyncio.to_thread(CliRunner().invoke, command, told)
+    assert json.loads(ended.stdout) == {"origin": "other.example", "taint_mode": "binding"}, ended.output
+    assert await status(any_registrar, made) == 451
+    async with browser(any_registrar.url) as reader:
+        page = (await reader.get(f"/records/{made['rid']}")).body.decode()
+    assert "ordered by" in page
