@@ -81,7 +81,8 @@ class Federation:
                     f"{p.url}/announce" for p in active[:_MOST_TRACKERS]
                 )
                 wanted = {peer.id for peer in every} if self._registrar.signals.leading else set()
-                for id_ in set(self._tasks) - wanted:
+                over = {id_ for id_, tasks in self._tasks.items() if any(task.done() for task in tasks)}
+                for id_ in set(self._tasks) - wanted | over:
                     await self._end(id_)
                 for id_ in wanted - set(self._tasks):
                     self._begin(id_)
@@ -97,11 +98,12 @@ class Federation:
         self._tasks[id_] = [asyncio.create_task(self._ask(id_)), asyncio.create_task(self._tell(id_))]
 
     async def _end(self, id_: int) -> None:
-        for task in self._tasks[id_]:
+        tasks = self._tasks[id_]
+        for task in tasks:
             task.cancel()
-        for task in self._tasks[id_]:
-            with suppress(asyncio.CancelledError):
-                await task
+        for failure in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(failure, Exception):
+                _LOG.error("federation: peer %d was followed no more: %r", id_, failure)
         del self._tasks[id_], self._grown[id_], self._asked[id_]
 
     async def _ask(self, id_: int) -> None:
@@ -110,7 +112,12 @@ class Federation:
         again, failed = self._asked[id_], 0
         while True:
             again.clear()
-            peer = await registrar.db.read(peers.by_id, id_)
+            try:
+                peer = await registrar.db.read(peers.by_id, id_)
+            except Error as error:  # the database is away for a moment
+                _LOG.warning("federation: peer %d cannot be asked: %s", id_, error)
+                await asyncio.sleep(_LOOK_S)
+                continue
             if peer is None:
                 return
             try:
@@ -140,8 +147,8 @@ class Federation:
         sending, failed = Sending(registrar, self.http), 0
         while True:
             grown.clear()
-            peer = await registrar.db.read(peers.by_id, id_)
             try:
+                peer = await registrar.db.read(peers.by_id, id_)
                 if peer is not None and peer.state == ACTIVE:
                     await sending.send(peer)
                 failed = 0

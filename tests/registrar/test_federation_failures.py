@@ -1,0 +1,48 @@
+"""What goes wrong at a registrar while it follows others, and ends again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.federation import service
+from seedkeep_registrar.processes.signals import Kind, Signal
+from seedkeep_registrar.store import peers
+from tests.support.federating import agree, mirrored, poke, until
+from tests.support.lying_registrar import lying_registrar
+from tests.support.registrar import RegistrarUnderTest
+
+
+async def test_a_peer_is_followed_again_after_the_database_was_away(
+    registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_LOOK_S", 0.02)
+    context = registrar.context
+    read, away, refused = context.db.read, False, 0
+
+    async def reading(function: Any, *given: Any) -> Any:
+        nonlocal refused
+        if away and function is peers.by_id:
+            refused += 1
+            raise Unavailable("the database is restarting")
+        return await read(function, *given)
+
+    async with lying_registrar() as peer:
+        monkeypatch.setattr(context.db, "read", reading)
+        peer.show(peer.events(1))
+        await agree(registrar, peer.vkey, peer.url)
+        await mirrored(registrar, peer.vkey, 1)
+        away = True
+
+        async def refused_often() -> bool:
+            context.signals.hear([Signal(Kind.FEDERATION, "1"), Signal(Kind.CHECKPOINT, "1 00")])
+            return refused > 5
+
+        await until(refused_often)
+        away = False
+        peer.show(peer.events(2))
+        await poke(registrar, peer.origin)
+        await mirrored(registrar, peer.vkey, 2)
