@@ -151,7 +151,7 @@ class StorageManager:
             self.pledge,
             self.problems,
             self._now,
-            served=self._clients.keys(),
+            served=ChainMap(self._clients, self._stand_in_clients).keys(),
             agreement=self.settings.taint_agreement,
         )
         await self.taints.restore()

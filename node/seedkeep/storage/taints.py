@@ -36,7 +36,7 @@ class Taints:
     """All registrars' taints.
 
     Args:
-        served: URLs of the registrars that the node serves.
+        served: URLs of the registrars that the node serves, and of mirrors that stand in for one of them.
         agreement: how many authorities must agree on what neither a served one nor a home orders.
         now: Unix seconds.
     """

@@ -2,7 +2,7 @@
 
 Which entries bind a node:
 
-1. Those of a registrar that it serves.
+1. Those of a registrar that it serves, be it that this one stands in for another.
 2. Those of the dataset's home: the registrar under which one of its records was made binds everyone.
 3. Any other registrar's are advice, until as many authorities as the node wants to agree withhold the same
    subject at least as strongly.
