@@ -127,7 +127,7 @@ async def test_copies_that_exist_are_counted_before_others_are_made(world: World
         await world.until(lambda: claimed(mirror, node) == {first, second})
 
 
-async def test_what_a_mirror_taints_goes_while_it_stands_in_though_it_offers_it_to_nobody(world: World) -> None:
+async def test_what_a_mirror_taints_goes_while_it_stands_in_though_it_has_no_claim(world: World) -> None:
     cid = await world.share(random_dataset("a", [50_000]))
     (mirror,) = mirrors_of(world, 1)
     async with world.node(mirrors=[mirror], takeover=AFTER) as node:
