@@ -178,6 +178,37 @@ async def test_two_changes_in_one_place_freeze_a_record_which_is_still_found(
             assert (await one.person().get(f"/api/v1/resolve?id={made['ark']}")).status == 200
 
 
+async def test_who_is_a_steward_no_more_freezes_nothing(
+    registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
+    a = registrar
+    async with start_registrar(tmp_path / "b") as b:
+        await befriend(a, b)
+        alice, bob = a.person(), a.person()
+        made = await alice.register(shareable())
+        first, rid = Event.parse(made["event"]), made["rid"]
+        both = RevisionBody(Metadata(title="Two"), (), 3, (str(alice), str(bob))).encode()
+        second = alice.event(both, "revision", after=first)
+        assert (await alice.submit(second, both)).status == 201
+        await record_at(b, rid, seq=1)
+        await set_state(b, a, peers.PAUSED)
+        third = await revise(alice, second, "Bob is out")
+        assert third.status == 201
+        # a registrar that has not heard of it takes what he signs
+        assert (await move(at(b, bob), second, a.context.origin)).status == 201
+        await poke(a, b.context.origin)
+
+        async def told() -> list[dict[str, Any]]:
+            return list((await a.person().get("/api/v1/peers/problems")).json["problems"])
+
+        (problem,) = await until(told)
+        assert (problem["state"], problem["seq"]) == ("fork", 2)
+        here = await record_at(a, rid)
+        assert here["fork"] is None
+        head = Event.parse(here["revision"]["event"])
+        assert (await revise(alice, head, "Still mine")).status == 201
+
+
 async def offered(node: Person) -> list[str]:
     """What a registrar offers to a node."""
     return [offer["content_id"] for offer in (await node.beat())["offers"]]

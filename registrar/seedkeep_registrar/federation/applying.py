@@ -187,7 +187,8 @@ def change_record(
     connection: Connection, registrar: Registrar, waiting: Waiting, event: Event, data: bytes, home: Home
 ) -> Found:
     """The transaction that changes a record by an event of the log in which it must be; or freezes it, when
-    the record has another event in that place.
+    the record has another event in that place, and the signer has a say in the record as it is now: who once
+    had one could freeze it for ever.
 
     Raises:
         Never, Later, Contradicts: it cannot be.
@@ -213,6 +214,9 @@ def change_record(
         _follows(connection, record.rid, event.seq - 1, event.prev)
         raise Later("the event that it follows is not here yet")
     _applied(before, event, data, home)
+    backlog.ended(connection, waiting, FORK, f"ark:/{record.ark} has another event {event.seq}")
+    if event.by not in record.stewards and (home.origin, home.key) != (record.home, event.by):
+        return revising.read_again(connection, record.rid)
     _LOG.critical(
         "two registrars have taken different changes of ark:/%s: event %d is %s… at %s. Nothing follows them",
         record.ark,
@@ -220,7 +224,6 @@ def change_record(
         waiting.hash[:12],
         home.origin,
     )
-    backlog.ended(connection, waiting, FORK, f"ark:/{record.ark} has another event {event.seq}")
     records.change(connection, record.rid, fork=record.fork or waiting.hash)
     return revising.read_again(connection, record.rid)
 
