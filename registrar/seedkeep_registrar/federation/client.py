@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from seedkeep.core.origin import origin_of
 #: seconds
 CONNECT_S, PATIENCE_S = 5.0, 30.0
 MAX_DOCUMENT = 256 * 1024
+#: bytes per second; who sends large objects slower holds up what waits for them
+SLOWEST = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,11 @@ class PeerClient:
         """GET of something that may be large, a part at a time; how much is taken is for the caller.
 
         Args:
-            silence: seconds between two parts after which it is given up.
+            silence: seconds between two parts after which it is given up, and after which it must not have
+                been slower than :data:`SLOWEST`.
 
         Raises:
-            Unreachable: no answer, or it breaks off.
+            Unreachable: no answer, or it breaks off, or drips.
             NotFound: 404, 410, 451.
         """
         timeout = aiohttp.ClientTimeout(connect=CONNECT_S, sock_read=silence)
@@ -149,7 +153,14 @@ class PeerClient:
                     raise NotFound(f"{url} is not there ({answer.status})")
                 if answer.status != 200:
                     raise Unreachable(f"{url} answers {answer.status}")
-                async for chunk in answer.content.iter_any():
+                loop, taken = asyncio.get_running_loop(), 0
+                started = loop.time()
+                while True:
+                    async with asyncio.timeout_at(started + silence + taken / SLOWEST):
+                        chunk = await answer.content.readany()
+                    if not chunk:
+                        return
+                    taken += len(chunk)
                     yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reason = str(error)[:200] or "it does not answer in time"

@@ -1,7 +1,8 @@
-"""The task that applies what other logs have brought, in the leading process.
+"""The tasks that apply what other logs have brought, one for each log, in the leading process.
 
-It takes what is due of each log, some at a time, fetches what that needs, and applies every event in a
-transaction of its own: whatever happens in between, nothing is lost, and nothing is done twice.
+They take what is due, some at a time, fetch what that needs, and apply every event in a transaction of its
+own: whatever happens in between, nothing is lost, and nothing is done twice. A log of which something is slow
+to come holds up no other one.
 """
 
 from __future__ import annotations
@@ -32,21 +33,23 @@ from seedkeep_registrar.store.backlog import Waiting
 from seedkeep_registrar.store.events import FORK, OWN, REFUSED
 
 _LOG = logging.getLogger(__name__)
-#: events taken at a time, and records prepared at once
+#: events of a log taken at a time, and records of it prepared at once
 _SOME, _AT_ONCE = 256, 8
 #: without a signal it is looked for what is due so often, in seconds
 _LOOK_S = 5.0
 
 
 class Working:
-    """Owns the task; one for the process."""
+    """Owns the tasks; one for the process."""
 
     def __init__(self, registrar: Registrar, bodies: Bodies) -> None:
         self._registrar = registrar
         self._bodies = bodies
         self._news = asyncio.Event()
-        self._room = asyncio.Semaphore(_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        #: logs of which more has come while their tasks run
+        self._more: set[int] = set()
         for kind in (Kind.MIRRORED, Kind.FEDERATION):
             registrar.signals.on(kind, lambda _: self._news.set())
 
@@ -55,46 +58,57 @@ class Working:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End the task and wait for it."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """End the tasks and wait for them."""
+        running = [*self._tasks.values(), *([self._task] if self._task is not None else [])]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
             self._news.clear()
             try:
                 if self._registrar.signals.leading:
-                    while await self._round():
-                        pass
-            except Unavailable as error:
-                _LOG.warning("federation: nothing can be applied now: %s", error.what)
+                    for log in await self._registrar.db.read(_logs):
+                        self._begin(log)
             except Exception:
-                _LOG.exception("federation: what is mirrored could not be applied")
+                _LOG.exception("federation: it could not be looked for what is mirrored")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self._news.wait()
 
-    async def _round(self) -> bool:
-        """Try some of what is due of every log; whether anything was."""
-        registrar, tried = self._registrar, False
-        for log in await registrar.db.read(_logs):
-            some = await registrar.db.read(backlog.due, log, registrar.clock(), _SOME)
-            if not some:
-                continue
-            tried = True
-            await self._bodies.bodies(log, [w.body_sha256 for w in some if applying.needs_body(w)])
-            await self._bodies.objects_ahead(log, await registrar.db.read(_objects_of, some))
-            chains = defaultdict[str, list[Waiting]](list)
-            for waiting in some:
-                chains[waiting.rid].append(waiting)
-            await asyncio.gather(*map(self._chain, chains.values()))
-        return tried
+    def _begin(self, log: int) -> None:
+        self._more.add(log)
+        if log not in self._tasks or self._tasks[log].done():
+            self._tasks[log] = asyncio.create_task(self._of(log))
 
-    async def _chain(self, chain: list[Waiting]) -> None:
+    async def _of(self, log: int) -> None:
+        """Apply what is due of a log."""
+        try:
+            while log in self._more:
+                self._more.discard(log)
+                while self._registrar.signals.leading and await self._round(log):
+                    pass
+        except Unavailable as error:
+            _LOG.warning("federation: nothing can be applied now: %s", error.what)
+        except Exception:
+            _LOG.exception("federation: what is mirrored could not be applied")
+
+    async def _round(self, log: int) -> bool:
+        """Try some of what is due of a log; whether anything was."""
+        registrar, room = self._registrar, asyncio.Semaphore(_AT_ONCE)
+        some = await registrar.db.read(backlog.due, log, registrar.clock(), _SOME)
+        await self._bodies.bodies(log, [w.body_sha256 for w in some if applying.needs_body(w)])
+        await self._bodies.objects_ahead(log, await registrar.db.read(_objects_of, some))
+        chains = defaultdict[str, list[Waiting]](list)
+        for waiting in some:
+            chains[waiting.rid].append(waiting)
+        await asyncio.gather(*(self._chain(chain, room) for chain in chains.values()))
+        return bool(some)
+
+    async def _chain(self, chain: list[Waiting], room: asyncio.Semaphore) -> None:
         """Try the events of one record, in their order."""
-        async with self._room:
+        async with room:
             for waiting in chain:
                 await self._one(waiting)
 
