@@ -79,7 +79,7 @@ class Asking:
             await registrar.db.write(agreed, peer.id)
 
     async def _get(self, url: str) -> bytes | None:
-        """A checkpoint that has changed since it was asked for last."""
+        """A checkpoint that has changed since last time; who can do nothing with it forgets its tag."""
         got = await self._http.get(url, limit=MAX_CHECKPOINT_BYTES, etag=self._etags.get(url, ""))
         if got.status != 200:
             return None
@@ -128,9 +128,10 @@ class Asking:
         meet here."""
         registrar = self._registrar
         try:
-            note = await self._get(f"{mirror_of(peer, registrar.origin)}/checkpoint")
-            if note is not None:
-                await self._own.offered(peer, note)
+            url = f"{mirror_of(peer, registrar.origin)}/checkpoint"
+            note = await self._get(url)
+            if note is not None and not await self._own.offered(peer, note):
+                self._etags.pop(url, None)
         except NotFound:
             pass
         others = [p for p in await registrar.db.read(peers.every, peers.ACTIVE) if p.id != peer.id]
@@ -149,6 +150,7 @@ class Asking:
         except (NotFound, Misbehaviour):
             pass  # it has none; or the other one was caught, which is told already
         except Error as error:
+            self._etags.pop(f"{prefix}/checkpoint", None)
             _LOG.info("federation: the mirror %s is of no use: %s", prefix, error.what)
 
 

@@ -78,8 +78,11 @@ class OwnLog:
             _LOG.warning("federation: %s cannot say how long this registrar's log was: %s", peer.url, error)
             return 0, ""
 
-    async def offered(self, peer: Peer, note: str | bytes) -> None:
+    async def offered(self, peer: Peer, note: str | bytes) -> bool:
         """A peer shows a checkpoint of this registrar's own log.
+
+        Returns:
+            Whether all up to there is here; else it is to be shown again.
 
         Raises:
             Misbehaviour: it is not one of the log that is here; the evidence is kept.
@@ -91,13 +94,14 @@ class OwnLog:
                 _LOG.critical("federation: this registrar has signed two different logs: %s", caught.what)
             raise
         except Conflict:
-            return  # this log has gone on; another offer will tell
+            return False  # this log has gone on; another offer will tell
         except Error as error:
             await self._hold(note)
             _LOG.warning("federation: the mirror of this log at %s is of no use: %s", peer.url, error)
-            return
+            return False
         if lacking:
             _LOG.warning("federation: %d lost events of this registrar came back from %s", lacking, peer.url)
+        return True
 
     async def _hold(self, note: str | bytes) -> None:
         """What carries this registrar's signature has been there: wait for it, whoever has the entries."""
