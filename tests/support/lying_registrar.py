@@ -27,6 +27,7 @@ class LyingRegistrar:
     Args:
         leaves: the log that it shows at present; ``note`` is the checkpoint that it shows of it.
         mangle: changes what is served below a path.
+        rings: versions of its keys from 1 on.
         logs: mirrors of other logs, as prefix and leaves and note, by name.
     """
 
@@ -37,6 +38,7 @@ class LyingRegistrar:
     mangle: Callable[[str, bytes], bytes] = lambda path, data: data
     mirrors: dict[str, tuple[Sequence[bytes], str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    rings: list[str] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
@@ -78,8 +80,17 @@ class LyingRegistrar:
 
         async def discovery(_: web.Request) -> web.Response:
             return web.json_response(
-                {"origin": self.origin, "public_url": self.url, "vkey": str(self.vkey), "naan": "99999"}
+                {
+                    "origin": self.origin,
+                    "public_url": self.url,
+                    "vkey": str(self.vkey),
+                    "naan": "99999",
+                    "key_version": len(self.rings),
+                }
             )
+
+        async def ring(request: web.Request) -> web.Response:
+            return web.Response(text=self.rings[int(request.match_info["version"]) - 1])
 
         async def head(_: web.Request) -> web.Response:
             now = int(time.time())
@@ -103,6 +114,7 @@ class LyingRegistrar:
             return web.Response(body=self.mangle(path, data)) if data else web.Response(status=404)
 
         app.router.add_get("/.well-known/seedkeep", discovery)
+        app.router.add_get("/.well-known/seedkeep/keys/{version}", ring)
         app.router.add_get("/api/v1/taints/head", head)
         app.router.add_get("/api/v1/taints/lists/{sha256}", nothing)
         app.router.add_post("/api/v1/peers", agree)

@@ -34,7 +34,7 @@ from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.documents import Found
 from seedkeep_registrar.entering import Place, Prepared, enter, index_rest, standing_on, touch_objects
 from seedkeep_registrar.registration import check_terms
-from seedkeep_registrar.store import backlog, events, homes, peers, records
+from seedkeep_registrar.store import backlog, events, homes, key_rings, peers, records
 from seedkeep_registrar.store.backlog import Waiting
 from seedkeep_registrar.store.events import FORK, OWN, REFUSED
 from seedkeep_registrar.store.records import Record
@@ -67,13 +67,17 @@ class Home:
     """The registrar in whose log an event is.
 
     Args:
-        key: as printed; it signs for people there.
+        keys: as printed; they sign, or signed, for people there. The present one comes first.
         naan: of the ARKs that it gives.
     """
 
     origin: str
-    key: str
+    keys: tuple[str, ...]
     naan: str
+
+    def key_of(self, event: Event) -> str:
+        """The one that may have signed this event for somebody."""
+        return event.by if event.by in self.keys else self.keys[0]
 
 
 def home_of(connection: Connection, registrar: Registrar, log: int) -> Home:
@@ -83,11 +87,13 @@ def home_of(connection: Connection, registrar: Registrar, log: int) -> Home:
         Later: it is not followed at present.
     """
     if log == OWN:
-        return Home(registrar.origin, str(registrar.key.public), registrar.settings.naan)
+        own = (registrar.keys.verifier, *registrar.keys.former)
+        return Home(registrar.origin, tuple(str(one.key) for one in own), registrar.settings.naan)
     peer = peers.by_id(connection, log)
     if peer is None or peer.state != peers.ACTIVE:
         raise Later("its registrar is not followed at present")
-    return Home(peer.origin, str(peer.verifier.key), peer.naan)
+    theirs = (peer.verifier, *key_rings.former_of_peer(connection, log))
+    return Home(peer.origin, tuple(str(one.key) for one in theirs), peer.naan)
 
 
 def read_event(waiting: Waiting) -> Event:
@@ -121,7 +127,7 @@ def read_record(waiting: Waiting, event: Event, data: bytes, home: Home) -> Reco
             raise InvalidInput("a record begins a chain of its own")
         event.check_body(data)
         body = RecordBody.parse(data)
-        check_editor(event, body.editor, home.key)
+        check_editor(event, body.editor, home.key_of(event))
         check_terms(body)
         return body
     except (InvalidInput, VerificationFailed, Refused) as error:
@@ -239,7 +245,7 @@ def _follows(connection: Connection, rid: str, seq: int, hash_: str) -> None:
 
 def _applied(state: RecordState, event: Event, data: bytes, home: Home) -> RecordState:
     try:
-        return state.apply(event, data, home_key=home.key)
+        return state.apply(event, data, home_key=home.key_of(event))
     except (InvalidInput, VerificationFailed, Refused, Conflict) as error:
         raise Never(error.what) from error
 

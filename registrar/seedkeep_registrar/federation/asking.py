@@ -17,9 +17,10 @@ from seedkeep_registrar import authorities
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.federation.client import PeerClient
 from seedkeep_registrar.federation.following import Follower
+from seedkeep_registrar.federation.keys import follow_keys
 from seedkeep_registrar.federation.own_log import OwnLog, mirror_of
 from seedkeep_registrar.processes.signals import Kind, announce
-from seedkeep_registrar.store import peers, trees
+from seedkeep_registrar.store import key_rings, peers, trees
 from seedkeep_registrar.store.peers import Peer
 
 _LOG = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Asking:
             refused = "" if self._agreed else await self._consent(peer)
             if peer.state != peers.ACTIVE:
                 return refused
+            peer = await follow_keys(self._registrar, self._http, peer)
             problem = await self._log(peer)
             await self._taints(peer)
             await self._mirrors(peer)
@@ -115,7 +117,8 @@ class Asking:
         note, known = await registrar.db.read(peers.taints_of, peer.id)
         if head.body == note.encode():
             return
-        trusted = TrustedTaints.restore(peer.verifier, note, known)
+        former = await registrar.db.read(key_rings.former_of_peer, peer.id)
+        trusted = TrustedTaints.restore(peer.verifier, note, known, former=former)
         if trusted.load_head(head.body, now=registrar.clock()):
             digest = Head.open(head.body, peer.verifier).list_sha256
             url = f"{peer.url}/api/v1/taints/lists/{digest}"

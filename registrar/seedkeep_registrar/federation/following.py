@@ -19,11 +19,11 @@ from seedkeep.core.log.evidence import Evidence, Misbehaviour
 from seedkeep.core.log.sync import Fetch, Following, Recall, Step, Store, Trust, follow
 from seedkeep.core.log.tiles import Place, Tile, edge_of
 from seedkeep.core.log.trusted_log import Relation, TrustedLog
-from seedkeep.core.notes import Cosigner, Note
+from seedkeep.core.notes import Cosigner, Note, Verifier
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.federation.client import PeerClient
 from seedkeep_registrar.log.serving import read_tile
-from seedkeep_registrar.store import mirrors, peers, trees
+from seedkeep_registrar.store import key_rings, mirrors, peers, trees
 from seedkeep_registrar.store.events import OWN
 from seedkeep_registrar.store.peers import Peer
 from seedkeep_registrar.store.trees import Signed
@@ -120,8 +120,8 @@ class Follower:
         start = await registrar.db.read(_start, peer_id)
         if start is None:
             return None
-        peer, edge = start
-        trusted = TrustedLog.restore(peer.verifier, peer.note)
+        peer, edge, former = start
+        trusted = TrustedLog.restore(peer.verifier, peer.note, former=former)
         steps = follow(trusted, note, peer.stored, edge)
         answer: Sequence[bytes] | None = None
         while not isinstance(step := await asyncio.to_thread(advance, steps, answer), Ended):
@@ -154,11 +154,14 @@ class Follower:
         await registrar.db.write(keep_cosigned, registrar, peer.id, signed, theirs, line)
 
 
-def _start(connection: Connection, peer_id: int) -> tuple[Peer, Mapping[Place, bytes]] | None:
+def _start(
+    connection: Connection, peer_id: int
+) -> tuple[Peer, Mapping[Place, bytes], tuple[Verifier, ...]] | None:
     peer = peers.by_id(connection, peer_id)
     if peer is None or peer.state != peers.ACTIVE:
         return None
-    return peer, trees.tiles(connection, peer_id, edge_of(peer.stored))
+    former = key_rings.former_of_peer(connection, peer_id)
+    return peer, trees.tiles(connection, peer_id, edge_of(peer.stored)), former
 
 
 def recall(connection: Connection, of: int, tiles: Sequence[Tile]) -> list[bytes]:

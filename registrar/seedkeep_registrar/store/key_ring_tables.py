@@ -1,8 +1,8 @@
-"""The versions of this registrar's keys."""
+"""The versions of this registrar's keys, and of those of others."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Table, Text
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
 from seedkeep_registrar.store.tables import metadata
 
@@ -10,6 +10,15 @@ from seedkeep_registrar.store.tables import metadata
 key_rings = Table(
     "key_rings",
     metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+
+#: what is trusted of another registrar's keys: as version 0 the first one as a vkey, then its signed notes
+peer_key_rings = Table(
+    "peer_key_rings",
+    metadata,
+    Column("peer", Integer, ForeignKey("peers.id"), primary_key=True, autoincrement=False),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("note", Text, nullable=False),
 )

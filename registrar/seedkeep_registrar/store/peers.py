@@ -153,6 +153,11 @@ def set_taint_mode(connection: Connection, id_: int, mode: str) -> None:
     connection.execute(update(peers).where(peers.c.id == id_).values(taint_mode=mode))
 
 
+def set_key(connection: Connection, id_: int, verifier: Verifier) -> None:
+    """Its key was rotated; the caller has verified that."""
+    connection.execute(update(peers).where(peers.c.id == id_).values(vkey=str(verifier)))
+
+
 def polled(connection: Connection, id_: int, *, now: float, problem: str) -> None:
     """Note a poll and what was wrong with it ("": nothing)."""
     good = {} if problem else {"last_ok": now}

@@ -24,11 +24,11 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from seedkeep.core.errors import VerificationFailed
+from seedkeep.core.errors import Error, VerificationFailed
 from seedkeep.core.log.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, bare
 from seedkeep.core.log.evidence import Evidence, Kind, Misbehaviour
 from seedkeep.core.log.tiles import Tile, TileReader, prefix_path, tiles_of_prefix
@@ -85,15 +85,20 @@ class TrustedLog:
         return self._note
 
     @classmethod
-    def restore(cls, verifier: Verifier, note: str) -> TrustedLog:
+    def restore(cls, verifier: Verifier, note: str, *, former: Iterable[Verifier] = ()) -> TrustedLog:
         """Take back a persisted :attr:`note`.
+
+        Args:
+            verifier: the registrar's present key.
+            former: keys that it had before, by one of which the note may be signed.
 
         Raises:
             InvalidInput, VerificationFailed: the stored state was tampered with.
         """
         trusted = cls(verifier)
         if note:
-            trusted._checkpoint, trusted._note = Checkpoint.open(note, verifier), note
+            signer = next((key for key in former if _signed(note, key)), verifier)
+            trusted._checkpoint, trusted._note = Checkpoint.open(note, signer), note
         return trusted
 
     def offer(self, note: str | bytes) -> Offer:
@@ -170,5 +175,18 @@ class TrustedLog:
         if begins != small.root:
             raise self._fork(offer.note, self._note, path)
 
-    def _fork(self, old: str, new: str, path: Sequence[bytes] = ()) -> Misbehaviour:
+    def _fork(self, old: str, new: str, path: Sequence[bytes] = ()) -> Error:
+        if not (_signed(old, self.verifier) and _signed(new, self.verifier)):
+            return VerificationFailed(
+                f"{self.verifier.name} shows another log than before its key was rotated",
+                hint="No single key has signed both: ask its operator what has happened.",
+            )
         return Misbehaviour(Evidence(Kind.FORK, self.verifier, (old, new), tuple(path)))
+
+
+def _signed(note: str, verifier: Verifier) -> bool:
+    try:
+        Checkpoint.open(note, verifier)
+    except VerificationFailed:
+        return False
+    return True

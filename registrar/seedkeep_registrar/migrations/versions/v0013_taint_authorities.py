@@ -43,10 +43,19 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("version", name=op.f("pk_key_rings")),
     )
+    op.create_table(
+        "peer_key_rings",
+        sa.Column("peer", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["peer"], ["peers.id"], name=op.f("fk_peer_key_rings_peer")),
+        sa.PrimaryKeyConstraint("peer", "version", name=op.f("pk_peer_key_rings")),
+    )
 
 
 def downgrade() -> None:
     """Take it back."""
+    op.drop_table("peer_key_rings")
     op.drop_table("key_rings")
     for marks in _MARKS:
         op.drop_index(op.f(f"ix_{marks}_rid"), table_name=marks)
