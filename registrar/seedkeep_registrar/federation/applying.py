@@ -221,7 +221,7 @@ def change_record(
         raise Later("the event that it follows is not here yet")
     _applied(before, event, data, home)
     backlog.ended(connection, waiting, FORK, f"ark:/{record.ark} has another event {event.seq}")
-    if event.by not in record.stewards and (home.origin, home.key) != (record.home, event.by):
+    if event.by not in record.stewards and (home.origin, home.key_of(event)) != (record.home, event.by):
         return revising.read_again(connection, record.rid)
     _LOG.critical(
         "two registrars have taken different changes of ark:/%s: event %d is %s… at %s. Nothing follows them",
