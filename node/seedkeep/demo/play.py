@@ -267,7 +267,7 @@ class _Play:
 
     async def _taint(self, curator: Home, record: Record) -> None:
         with self._reporter.step("taint", "a curator taints the dataset"):
-            why = ("--category", "retraction", "--reason", "The demonstration ends.")
+            why = ("--category", "other", "--effect", "remove", "--reason", "The demonstration ends.")
             await curator.run("taint", "add", record.ark, *why, "--registrar", self._url, "--json")
             self._reporter.update(text="tainted by a curator")
 
