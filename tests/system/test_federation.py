@@ -232,14 +232,14 @@ async def test_registrars_are_lost_for_good_and_one_comes_back_from_an_old_backu
     # the copies are audited by those who mirror its record
     await until("nobody audits the copies of the first", lambda: audited(left, first["rid"], 2))
 
-    # two curators at its home have it removed from all nodes
-    order = ("taint", "add", first["ark"], "--category", "court-order", "--reason", "a court said so")
+    # two curators at its home have a dataset removed from all nodes
+    order = ("taint", "add", second["ark"], "--category", "court-order", "--reason", "a court said so")
     for curator in ("curator-1", "curator-2"):
         await federation.run(curator, *order, at=c)
-    await until("it is not gone", lambda: federation.is_gone("first"))
+    await until("it is not gone", lambda: federation.is_gone("second"))
     for one in left:
-        await until(f"{one.name} still gives it", partial(one.answers, 451, f"/{first['ark']}"))
-    refused = await federation.run("reader", "fetch", first["ark"], at=reader, also_ok=[4])
+        await until(f"{one.name} still gives it", partial(one.answers, 451, f"/{second['ark']}"))
+    refused = await federation.run("reader", "fetch", second["ark"], at=reader, also_ok=[4])
     assert refused["exit_code"] == 4
 
     # D loses its disk, and comes back from the old backup
