@@ -230,7 +230,9 @@ async def _marked(running: RegistrarUnderTest, sharer: Person) -> dict[str, Any]
     gone = await sharer.register(held)
     await keeper.hold(held)
     order = await running.curator.taint(f"content:{gone['content_id']}", "malware", "run.sh is a trojan.")
-    receipt = Removal(order.json["id"], gone["content_id"], Action.REMOVED, 3, str(keeper), utc(running.clock() + 100))
+    receipt = Removal(
+        order.json["id"], gone["content_id"], Action.REMOVED, 3, str(keeper), utc(running.clock() + 100)
+    )
     assert (await keeper.post("/api/v1/receipts", receipt.sign(keeper.key))).status == 201
     return marked
 

@@ -82,7 +82,9 @@ async def test_a_receipt_for_what_a_taint_never_hit_is_not_kept(any_registrar: R
     taint_id = (await any_registrar.curator.taint(f"record:{document['rid']}")).json["id"]
 
     def receipt(content_id: str) -> dict[str, Any]:
-        return Removal(taint_id, content_id, Action.REMOVED, 1, str(keeper), utc(keeper.clock())).sign(keeper.key)
+        return Removal(taint_id, content_id, Action.REMOVED, 1, str(keeper), utc(keeper.clock())).sign(
+            keeper.key
+        )
 
     for other in (clean.dataset().content_id, "ab" * 32):
         assert (await keeper.post("/api/v1/receipts", receipt(other))).status == 404

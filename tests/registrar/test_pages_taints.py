@@ -67,7 +67,9 @@ async def test_the_page_of_transparency_tells_how_a_taint_was_obeyed(registrar: 
     assert (told["obeyed"], told["median_s"], told["slowest_s"]) == (0, None, None)
     for keeper, took in zip(keepers, (30, 90, 7000), strict=True):
         at = utc(seconds(told["created"]) + took)
-        receipt = Removal(order.json["id"], document["content_id"], Action.REMOVED, 1, str(keeper), at).sign(keeper.key)
+        receipt = Removal(order.json["id"], document["content_id"], Action.REMOVED, 1, str(keeper), at).sign(
+            keeper.key
+        )
         assert (await keeper.post("/api/v1/receipts", receipt)).status == 201
     (told,) = (await keepers[0].get("/api/v1/taints")).json["taints"]
     assert (told["obeyed"], told["median_s"], told["slowest_s"]) == (3, 90, 7000)
