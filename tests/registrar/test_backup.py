@@ -24,8 +24,11 @@ from seedkeep.core import jcs
 from seedkeep.core.errors import UsageError
 from seedkeep.core.keys import PrivateKey
 from seedkeep_registrar.operations.snapshot import LEFT_OUT, Head, kept_tables
+from seedkeep_registrar.store import peers
 from seedkeep_registrar.store.search_tables import search_documents
 from seedkeep_registrar.store.tables import metadata
+from tests.support.federating import agree, commanded, known, poke, until
+from tests.support.lying_registrar import lying_registrar
 from tests.support.ports import free_port
 from tests.support.registrar import RegistrarUnderTest, new_key, shareable, start_registrar
 
@@ -162,6 +165,44 @@ async def test_a_snapshot_cannot_write_beside_the_data_folder(tmp_path: Path) ->
     refused = run("restore", str(place), "--data", str(new), code=5)
     assert "names an object" in refused["error"]["message"]
     assert not (tmp_path / "b" / "written").exists()
+
+
+async def is_active(registrar: RegistrarUnderTest, origin: str) -> bool:
+    return (await known(registrar, origin)).state == peers.ACTIVE
+
+
+@pytest.mark.parametrize("way", ["heard", "paused"])
+async def test_a_restored_registrar_takes_nothing_before_its_peers_were_heard(
+    tmp_path: Path, way: str
+) -> None:
+    port, old, new = free_port(), tmp_path / "old", tmp_path / "new"
+    async with lying_registrar() as peer:
+        async with at(port, old) as registrar:
+            await agree(registrar, peer.vkey, peer.url)
+            await until(lambda: is_active(registrar, peer.origin))
+            peer.mirrors[peers.name_of(registrar.context.origin)] = ([], "it cannot say")
+        taken = await asyncio.to_thread(run, "backup", str(tmp_path / "snapshots"), *where(old, ""))
+        back = await asyncio.to_thread(run, "restore", taken["snapshot"], *where(new, ""))
+        assert back["waited_for"] == 1
+        async with at(port, new) as registrar:
+            person, what = registrar.person(), shareable()
+            await person.upload(what)
+            body = what.body().encode()
+            await poke(registrar, peer.origin)
+            refused = await person.submit(person.event(body), body)
+            assert (refused.status, "restored from a backup" in refused.json["detail"]) == (503, True)
+            if way == "paused":
+                looked = await asyncio.to_thread(run, "doctor", *where(new, ""), code=1)
+                (told,) = [found for found in looked["findings"] if peer.origin in found["about"]]
+                assert "a backup was restored" in told["what"]
+                await commanded(registrar, "pause", peer.origin)
+                alone = where(tmp_path / "alone", "")
+                back = await asyncio.to_thread(run, "restore", taken["snapshot"], *alone, "--alone")
+                assert back["waited_for"] == 0
+            else:
+                peer.mirrors.clear()
+                await poke(registrar, peer.origin)
+            assert (await person.submit(person.event(body), body)).status == 201
 
 
 async def test_a_database_older_than_the_last_answer_does_not_start(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ KEY = PrivateKey(b"1" * 32)
 
 def peer(number: int) -> SimpleNamespace:
     """Another registrar."""
-    return SimpleNamespace(id=number, url=f"http://p{number}", origin=f"p{number}", state=peers.ACTIVE)
+    where = f"p{number}"
+    return SimpleNamespace(id=number, url=f"http://{where}", origin=where, state=peers.ACTIVE, unheard=False)
 
 
 async def test_a_mirror_that_came_to_nothing_is_looked_at_again() -> None:

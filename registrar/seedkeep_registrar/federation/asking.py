@@ -133,16 +133,23 @@ class Asking:
         try:
             url = f"{mirror_of(peer, registrar.origin)}/checkpoint"
             note = await self._get(url)
-            if note is not None and not await self._own.offered(peer, note):
+            if note is None or await self._own.offered(peer, note):
+                await self._heard(peer)
+            else:
                 self._etags.pop(url, None)
         except NotFound:
-            pass
+            await self._heard(peer)
         others = [p for p in await registrar.db.read(peers.every, peers.ACTIVE) if p.id != peer.id]
         if others and self._turn:
             others = [others[self._turn % len(others)]]
         self._turn += 1
         for other in others:
             await self._mirror(peer, other)
+
+    async def _heard(self, peer: Peer) -> None:
+        if peer.unheard:
+            await self._registrar.db.write(peers.heard, peer.id)
+            _LOG.info("federation: %s has said how far this registrar's log was", peer.origin)
 
     async def _mirror(self, peer: Peer, other: Peer) -> None:
         prefix = mirror_of(peer, other.origin)

@@ -145,7 +145,8 @@ class Follower:
         line = ""
         if known is None:
             every = await registrar.db.read(peers.every, peers.ACTIVE)
-            if registrar.signals.leading and not {one.id for one in every} <= self.heard:
+            asked = not registrar.signals.leading or {one.id for one in every} <= self.heard
+            if not asked or any(one.unheard for one in every):
                 return
             now = int(registrar.clock())
             line = cosign(Note.parse(note).text, registrar.origin, registrar.key, now)

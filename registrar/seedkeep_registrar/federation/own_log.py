@@ -59,6 +59,12 @@ class OwnLog:
             Misbehaviour: this registrar has signed something else than it has now.
         """
         known = await self._db.read(peers.every, peers.ACTIVE, peers.PAUSED)
+        if waited_for := [peer.origin for peer in known if peer.unheard and peer.state == peers.ACTIVE]:
+            _LOG.warning(
+                "federation: a backup was restored; nothing is registered before these registrars have said"
+                " how far the log was: %s. If one is gone for good: seedkeep registrar peer pause NAME",
+                ", ".join(waited_for),
+            )
         notes = await asyncio.gather(*(self._newest(peer) for peer in known))
         offers = sorted(
             ((size, note, peer) for peer, (size, note) in zip(known, notes, strict=True) if note),

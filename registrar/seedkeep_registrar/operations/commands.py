@@ -79,11 +79,13 @@ def backup(place: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--alone", is_flag=True, help="Wait for no peer: none that mirrors its log is left.")
 @common_options
-def restore(folder: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
+def restore(folder: Path, *, alone: bool, as_json: bool, quiet: bool, **where: Any) -> None:
     """Restore the snapshot in FOLDER into an empty data folder and database.
 
-    The database may be of another kind than the one the snapshot was taken from.
+    The database may be of another kind than the one the snapshot was taken from. The registrar takes nothing
+    new until every peer has said how far its log was, or those that are gone for good are paused.
     """
     settings = settings_of(**where)
     found = snapshot.read(folder)
@@ -93,16 +95,22 @@ def restore(folder: Path, *, as_json: bool, quiet: bool, **where: Any) -> None:
         db = open_database(settings.sqlalchemy_url)
         try:
             with _progress(quiet=quiet) as progress:
-                restoring.restore(db.engine, found, settings.data, progress)
+                waited_for = restoring.restore(db.engine, found, settings.data, progress, alone=alone)
         finally:
             db.engine.dispose()
     finally:
         os.close(handle)
-    shown = {"origin": found.head.origin, "events": found.head.size, "taken": found.taken}
+    shown = {
+        "origin": found.head.origin,
+        "events": found.head.size,
+        "taken": found.taken,
+        "waited_for": waited_for,
+    }
     show(
         shown,
         f"{found.head.size} events of {found.head.origin} are back as they were at {found.taken}; "
-        "start it with the same public URL",
+        "start it with the same public URL"
+        + (f"; it takes nothing new before {waited_for} peers were heard" if waited_for else ""),
         as_json=as_json,
     )
 

@@ -224,6 +224,13 @@ async def _peer(peer: Peer, session: aiohttp.ClientSession) -> Finding:
     about = f"peer {peer.origin}"
     if peer.state == peers.DISTRUSTED:
         return Finding(FAILURE, about, "it was caught lying: see /federation", "Ask its operators.")
+    if peer.unheard:
+        return Finding(
+            FAILURE,
+            about,
+            "a backup was restored: nothing is registered before it has said how far the log was",
+            f"Start the registrar. If this one is gone for good: seedkeep registrar peer pause {peer.origin}",
+        )
     try:
         said = await _discover(peer.url, session)
     except (aiohttp.ClientError, TimeoutError, Error) as error:

@@ -22,18 +22,23 @@ from seedkeep_registrar.objects import SHA256
 from seedkeep_registrar.operations import check
 from seedkeep_registrar.operations.snapshot import NOTE, OBJECTS, Progress, Snapshot, kept_tables, schema_of
 from seedkeep_registrar.search import index
-from seedkeep_registrar.store import tables
+from seedkeep_registrar.store import peers, tables
 
 _ROWS = 2000
 _CHUNK = 1 << 20
 
 
-def restore(engine: Engine, found: Snapshot, data: Path, progress: Progress) -> None:
+def restore(engine: Engine, found: Snapshot, data: Path, progress: Progress, *, alone: bool) -> int:
     """Fill the database and the data folder from a snapshot, then check the whole log.
 
     Args:
         engine: of an empty database.
         data: a data folder without key and objects, locked by the caller.
+        alone: nobody mirrors its log any more.
+
+    Returns:
+        How many peers have to say how far the log was before anything is appended to it: what was signed
+        after the snapshot is known to them alone.
 
     Raises:
         Refused: something is there already, or a newer snapshot lies beside this one.
@@ -51,6 +56,7 @@ def restore(engine: Engine, found: Snapshot, data: Path, progress: Progress) -> 
                 )
             for table in kept_tables():
                 _fill(connection, found, table, progress)
+            waited_for = 0 if alone else peers.expect_all(connection)
             _copy_objects(connection, found, data / OBJECTS, progress)
             verifier = Verifier(found.head.origin, PrivateKey.from_pem(found.key_file.read_bytes()).public)
             for problem in check.log_problems(connection, verifier, progress):
@@ -64,6 +70,7 @@ def restore(engine: Engine, found: Snapshot, data: Path, progress: Progress) -> 
     except BaseException:
         shutil.rmtree(data / OBJECTS, ignore_errors=True)
         raise
+    return waited_for
 
 
 def _refuse_rollback(engine: Engine, found: Snapshot, data: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, exists, insert, literal_column, or
 from seedkeep.core.errors import Conflict, UsageError
 from seedkeep.core.events import Event, check_successor
 from seedkeep_registrar.database import Unavailable
+from seedkeep_registrar.store.federation_tables import peers
 from seedkeep_registrar.store.log_tables import checkpoints
 from seedkeep_registrar.store.tables import bodies, events, log
 from seedkeep_registrar.store.upserts import prepared
@@ -51,6 +52,7 @@ _LOST = select(
         exists().where(checkpoints.c.log == OWN, checkpoints.c.size > bindparam("reached")),
     )
 )
+_UNHEARD = select(exists().where(peers.c.unheard, peers.c.state == "active"))
 _PUT_BODY = prepared(bodies, lambda put: put.on_conflict_do_nothing())
 _COUNT = update(log).values(size=bindparam("grown"), arrived=bindparam("came"))
 
@@ -171,9 +173,10 @@ def naming(connection: Connection, sha256: str) -> list[tuple[str, str]]:
 
 
 def is_set_back(connection: Connection, head: LogState) -> bool:
-    """Whether this registrar has signed more than it has: events that it lost are still to come back from
-    mirrors of its log, or to be applied."""
-    return bool(connection.execute(_LOST, {"reached": head.size}).scalar_one())
+    """Whether this registrar has, or may have, signed more than it has: events that it lost are still to come
+    back from mirrors of its log, or to be applied, or a peer has not been asked for them since a restore."""
+    lost = connection.execute(_LOST, {"reached": head.size}).scalar_one()
+    return bool(lost or connection.execute(_UNHEARD).scalar_one())
 
 
 def append(connection: Connection, head: LogState, event: Event, body_bytes: bytes, *, now: float) -> Stored:
@@ -187,6 +190,12 @@ def append(connection: Connection, head: LogState, event: Event, body_bytes: byt
         Conflict: its chain has moved on.
         Unavailable: this registrar's log is coming back from its mirrors.
     """
+    if connection.execute(_UNHEARD).scalar_one():
+        raise Unavailable(
+            "this registrar was restored from a backup, and takes nothing before its peers have said how"
+            " far its log was",
+            hint="Try again later. Its operator: `seedkeep registrar doctor` says who is waited for.",
+        )
     if is_set_back(connection, head):
         raise Unavailable(
             "this registrar's log is coming back from its mirrors", hint="Try again in a few minutes."

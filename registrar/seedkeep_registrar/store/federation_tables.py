@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from seedkeep_registrar.store.columns import HEX64
@@ -19,7 +21,8 @@ from seedkeep_registrar.store.tables import metadata
 
 #: ``id`` is the number of its log in the other tables, from 1. ``note`` is its newest checkpoint that is
 #: trusted, "" before the first; its first ``stored`` entries are here. ``origin_sha256`` names it in paths.
-#: ``last_poll`` and ``last_ok`` are 0 before the first; ``problem`` says what is wrong at present
+#: ``last_poll`` and ``last_ok`` are 0 before the first; ``problem`` says what is wrong at present.
+#: ``unheard``: since a snapshot was restored it has not said how far this registrar's log was
 peers = Table(
     "peers",
     metadata,
@@ -37,6 +40,7 @@ peers = Table(
     Column("last_poll", Float, nullable=False),
     Column("last_ok", Float, nullable=False),
     Column("problem", Text, nullable=False),
+    Column("unheard", Boolean, nullable=False, server_default=false()),
 )
 
 #: the newest verified head of a peer's taint list, and the list

@@ -38,6 +38,7 @@ _COLUMNS = (
     peers.c.last_poll,
     peers.c.last_ok,
     peers.c.problem,
+    peers.c.unheard,
 )
 _URL_OF = select(peers.c.url).where(peers.c.origin == bindparam("named"))
 
@@ -59,6 +60,7 @@ class Peer:
     last_poll: float
     last_ok: float
     problem: str
+    unheard: bool
 
     @property
     def verifier(self) -> Verifier:
@@ -131,6 +133,7 @@ def add(connection: Connection, verifier: Verifier, *, url: str, naan: str, stat
             last_poll=0.0,
             last_ok=0.0,
             problem="",
+            unheard=False,
         )
     )
     added = by_id(connection, last + 1)
@@ -141,6 +144,17 @@ def add(connection: Connection, verifier: Verifier, *, url: str, naan: str, stat
 def drop(connection: Connection, id_: int) -> None:
     """Forget one that was never followed."""
     connection.execute(peers.delete().where(peers.c.id == id_))
+
+
+def expect_all(connection: Connection) -> int:
+    """Append nothing before each that is followed has said how far this registrar's log was; how many."""
+    waited_for = update(peers).where(peers.c.state == ACTIVE).values(unheard=True)
+    return connection.execute(waited_for).rowcount
+
+
+def heard(connection: Connection, id_: int) -> None:
+    """One has said it, and what was lacking here is on its way."""
+    connection.execute(update(peers).where(peers.c.id == id_).values(unheard=False))
 
 
 def set_state(connection: Connection, id_: int, state: str) -> None:
