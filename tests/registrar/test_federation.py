@@ -15,6 +15,7 @@ from seedkeep.core.log.tiles import parse_bundle
 from seedkeep.core.log.tree import leaf_hash, root_of_leaves
 from seedkeep.core.log.witness import SIZE_TYPE, AddCheckpoint
 from seedkeep.core.notes import Cosigner
+from seedkeep_registrar.operations.acknowledged import FILE, Acknowledged
 from seedkeep_registrar.store import peers
 from tests.support.federating import agree, befriend, commanded, known, mirror, mirrored, poke, until
 from tests.support.lying_registrar import LyingRegistrar, lying_registrar
@@ -210,7 +211,9 @@ async def test_consent_that_is_not_a_registrars_own_is_refused(
     assert (await registrar.person().send("POST", path, body)).status == 403
 
 
-async def test_what_a_registrar_has_signed_is_waited_for(any_registrar: RegistrarUnderTest) -> None:
+async def test_what_a_registrar_has_signed_is_waited_for(
+    any_registrar: RegistrarUnderTest, tmp_path: Path
+) -> None:
     """A mirror names a newer head of the registrar's own log, and has no entries of it yet."""
     one, person = any_registrar, any_registrar.person()
     await person.register(shareable("first"))
@@ -229,6 +232,9 @@ async def test_what_a_registrar_has_signed_is_waited_for(any_registrar: Registra
         await person.upload(what)
         body = what.body().encode()
         assert (await person.submit(person.event(body), body)).status == 503
+        # what is not here yet is not said to have been here: it would not start again
+        await Acknowledged(one.context.db, one.context.signals, tmp_path).keep()
+        assert Checkpoint.open((tmp_path / FILE).read_bytes(), one.context.vkey).size == 1
         peer.mirrors[name] = (whole, note)
         await poke(one, peer.origin)
         back = (await person.get("/log/tile/entries/000.p/3")).body

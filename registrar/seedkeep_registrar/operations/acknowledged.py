@@ -24,6 +24,7 @@ from seedkeep_registrar.database import Database
 from seedkeep_registrar.processes.signals import Signals
 from seedkeep_registrar.store import trees
 from seedkeep_registrar.store.events import OWN, log_state
+from seedkeep_registrar.store.trees import Signed
 
 _LOG = logging.getLogger(__name__)
 FILE = "acknowledged.note"
@@ -74,7 +75,7 @@ class Acknowledged:
         """Bring the note up to date."""
         if not self._signals.leading:
             return
-        newest = await self._db.read(trees.newest, OWN)
+        newest = await self._db.read(_newest)
         if newest is not None and newest.size > self._size:
             await asyncio.to_thread(self._write, newest.note.encode(), newest.size)
 
@@ -92,6 +93,11 @@ class Acknowledged:
                 await self.keep()
             except Exception:
                 _LOG.exception("%s could not be written", self._place)
+
+
+def _newest(connection: Connection) -> Signed | None:
+    """What was signed last of what is here; a claimed checkpoint may wait for entries that were lost."""
+    return trees.newest_up_to(connection, OWN, log_state(connection).size)
 
 
 def _require(connection: Connection, acknowledged: Checkpoint, place: Path) -> None:

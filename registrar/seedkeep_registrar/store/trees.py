@@ -26,6 +26,7 @@ _CHECKPOINT = select(
     checkpoints.c.size, checkpoints.c.root, checkpoints.c.note, checkpoints.c.cosigned
 ).where(checkpoints.c.log == bindparam("of"))
 _NEWEST = _CHECKPOINT.order_by(checkpoints.c.size.desc()).limit(1)
+_UP_TO = _NEWEST.where(checkpoints.c.size <= bindparam("most"))
 _COVERING = _CHECKPOINT.where(checkpoints.c.size > bindparam("at")).order_by(checkpoints.c.size).limit(1)
 # spelt out, so that both engines see that their partial index will do
 _COSIGNED = _COVERING.where(literal_column("checkpoints.cosigned"))
@@ -50,6 +51,12 @@ _INSERT = insert(checkpoints)
 def newest(connection: Connection, log: int) -> Signed | None:
     """The checkpoint of the greatest size."""
     row = connection.execute(_NEWEST, {"of": log}).first()
+    return Signed(*row) if row else None
+
+
+def newest_up_to(connection: Connection, log: int, size: int) -> Signed | None:
+    """The checkpoint of the greatest size that is no larger than this one."""
+    row = connection.execute(_UP_TO, {"of": log, "most": size}).first()
     return Signed(*row) if row else None
 
 
