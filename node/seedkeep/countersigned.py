@@ -126,9 +126,12 @@ class Countersigning:
                 await meet(url)
 
     def _of_peers(self, origin: str) -> Policy:
-        keys = self._known.peers(origin).values()
-        cosigners = dict.fromkeys(Cosigner(key.name, key.key) for key in keys)
-        return Policy.of_peers(cosigners, len(cosigners) // 2)
+        home = self._known.by_origin(origin)
+        # one key counts once, whatever it is called, and nobody countersigns their own log
+        keys = {key.key.raw: Cosigner(key.name, key.key) for key in self._known.peers(origin).values()}
+        if home is not None:
+            keys.pop(home.key.raw, None)
+        return Policy.of_peers(keys.values(), len(keys) // 2)
 
     def _read(self) -> Policy:
         assert self._policy is not None

@@ -61,6 +61,15 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
+def test_one_key_under_several_names_counts_once_and_the_homes_own_never(scene: Scene) -> None:
+    one, two = new_key(), new_key()
+    names = scene.name_peers(scene.home.key, one, one, two, one)
+    found = scene.judge(scene.signed_by(peer3=two))
+    assert (set(found.by), len(found.of)) == ({names[3]}, 2)
+    with pytest.raises(VerificationFailed):
+        scene.judge(scene.signed_by(peer0=scene.home.key))
+
+
 @pytest.mark.parametrize(("peers", "needed"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (5, 2)])
 def test_half_of_the_homes_peers_are_asked_for(scene: Scene, peers: int, needed: int) -> None:
     keys = [new_key() for _ in range(peers)]
