@@ -12,12 +12,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from seedkeep.core.errors import Unreachable
+from seedkeep.core import jcs
+from seedkeep.core.errors import InvalidInput, Unreachable
 from seedkeep.core.keys import PrivateKey
+from seedkeep.core.notes import Verifier
 from seedkeep_registrar.context import Registrar
 from seedkeep_registrar.federation.asking import Asking
 from seedkeep_registrar.federation.bodies import Bodies
-from seedkeep_registrar.federation.client import Got, PeerClient
+from seedkeep_registrar.federation.client import Got, PeerClient, introduced
 from seedkeep_registrar.federation.following import Follower
 from seedkeep_registrar.federation.own_log import OwnLog
 from seedkeep_registrar.federation.working import Working
@@ -100,3 +102,11 @@ async def test_a_log_that_waits_for_a_slow_peer_holds_up_no_other_one() -> None:
         while sorted(done) != [0, 2]:
             await asyncio.sleep(0)
     await working.stop()
+
+
+@pytest.mark.parametrize("asked", ["https://nice.example", "https://10.0.0.7:9200"])
+def test_a_registrar_is_followed_where_its_operator_said_and_nowhere_else(asked: str) -> None:
+    said = {"origin": "10.0.0.7:9200", "public_url": "http://10.0.0.7:9200", "naan": "12345"}
+    vkey = str(Verifier("10.0.0.7:9200", KEY.public))
+    with pytest.raises(InvalidInput, match="is not where"):
+        introduced(asked, jcs.dumps({**said, "vkey": vkey}))

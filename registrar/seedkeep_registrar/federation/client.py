@@ -190,7 +190,7 @@ def introduced(url: str, document: bytes) -> Introduction:
     """Read the discovery document that was found at ``url``.
 
     Raises:
-        InvalidInput: it is none, or its name, URL and key do not belong together.
+        InvalidInput: it is none, its name, URL and key do not belong together, or it is elsewhere.
     """
     said = jcs.loads(document, limit=MAX_DOCUMENT)
     fields = said if isinstance(said, dict) else {}
@@ -201,4 +201,9 @@ def introduced(url: str, document: bytes) -> Introduction:
     verifier = Verifier.parse(vkey)
     if not (verifier.name == origin == origin_of(public_url)) or not naan.isdigit() or len(naan) > 16:
         raise InvalidInput(f"{url} says that it is {origin[:200]!r} at {public_url[:200]!r} with another key")
+    if origin_of(url) != origin or (url.startswith("https:") and not public_url.startswith("https:")):
+        raise InvalidInput(
+            f"{url} is not where {origin[:200]} is: its public URL is {public_url[:200]}",
+            hint="Ask its operator for its public URL, and add that one.",
+        )
     return Introduction(public_url.rstrip("/"), verifier, naan)
