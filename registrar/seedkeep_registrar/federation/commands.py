@@ -184,7 +184,13 @@ _change(
     (peers.ACTIVE,),
     peers.PAUSED,
 )
-_change("resume", "Follow ORIGIN again.", "peer.resumed", (peers.PAUSED,), peers.ACTIVE)
+_change(
+    "resume",
+    "Follow ORIGIN again, with the key that was pinned, or those that followed from it.",
+    "peer.resumed",
+    (peers.PAUSED, peers.REMOVED),
+    peers.ACTIVE,
+)
 _change(
     "remove",
     "End it with ORIGIN; what it has recorded stays.",

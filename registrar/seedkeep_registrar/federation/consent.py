@@ -66,7 +66,7 @@ def wanted_by_operator(
         if known.state not in (PROPOSED, ASKED):
             raise Refused(
                 f"{known.origin} is pinned with another key",
-                hint="If its key was rotated, follow the rotation; otherwise somebody is in between.",
+                hint="If it was rotated: `peer resume` follows it from there; else somebody is in between.",
             )
         peers.drop(connection, known.id)
         found = peers.add(connection, verifier, url=url, naan=naan, state=ASKED, now=now)

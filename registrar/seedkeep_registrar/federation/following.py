@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from seedkeep.core.errors import Conflict, Error, InvalidInput, NotFound, Unreachable, VerificationFailed
-from seedkeep.core.log.checkpoint import bare
+from seedkeep.core.log.checkpoint import bare, signed_by
 from seedkeep.core.log.cosignature import cosign
 from seedkeep.core.log.evidence import Evidence, Misbehaviour
 from seedkeep.core.log.sync import Fetch, Following, Recall, Step, Store, Trust, follow
@@ -139,11 +139,13 @@ class Follower:
 
     async def _cosign(self, peer: Peer, trusted: TrustedLog, note: str) -> None:
         registrar, checkpoint = self._registrar, trusted.checkpoint
+        if trusted.rotated:
+            return  # its present key has signed nothing of that
         known = await registrar.db.read(mirrors.checkpoint, peer.id, checkpoint.size)
         if known is not None and known.note == note:
             return
         line = ""
-        if known is None:
+        if known is None or not signed_by(known.note, peer.verifier):
             every = await registrar.db.read(peers.every, peers.ACTIVE)
             asked = not registrar.signals.leading or {one.id for one in every} <= self.heard
             if not asked or any(one.unheard for one in every):
@@ -177,6 +179,9 @@ def keep_cosigned(
     every = peers.every(connection, *peers.MIRRORED)
     wanted = cosigners_wanted(registrar, sum(peer.state == peers.ACTIVE for peer in every))
     cosigners = [peer.cosigner for peer in every if peer.id != of]
+    log, newest = peers.by_id(connection, of), trees.newest(connection, of)
+    if log is not None and newest is not None and not signed_by(newest.note, log.verifier):
+        trees.forget_checkpoints(connection, of)  # as the log itself has done when it rotated its key
     if of != OWN:
         cosigners.append(Cosigner(registrar.origin, registrar.key.public))
     return mirrors.cosign(connection, of, signed, theirs, line, cosigners, wanted, now=registrar.clock())

@@ -84,8 +84,13 @@ def add_checkpoint(connection: Connection, log: int, signed: Signed, at: float) 
 
 def sign_anew(connection: Connection, log: int, signed: Signed, at: float) -> None:
     """Let this checkpoint, which another key has signed, take the place of all before it."""
-    connection.execute(delete(checkpoints).where(checkpoints.c.log == log))
+    forget_checkpoints(connection, log)
     add_checkpoint(connection, log, signed, at)
+
+
+def forget_checkpoints(connection: Connection, log: int) -> None:
+    """Forget those of a log, of which a newer one is kept in the same transaction."""
+    connection.execute(delete(checkpoints).where(checkpoints.c.log == log))
 
 
 def tile(connection: Connection, log: int, place: Place) -> bytes | None:

@@ -104,6 +104,15 @@ class Checkpoint:
         return checkpoint
 
 
+def signed_by(note: str, verifier: Verifier) -> bool:
+    """Whether a note has a signature line of this key; what it says is not checked.
+
+    Raises:
+        InvalidInput: it is no note.
+    """
+    return any((s.name, s.key_id) == (verifier.name, verifier.id) for s in Note.parse(note).signatures)
+
+
 def bare(note: str, verifier: Verifier) -> str:
     """A note that :meth:`Checkpoint.open` took, with one signature line, the log's own."""
     parsed = Note.parse(note)

@@ -126,6 +126,10 @@ def follow(trusted: TrustedLog, note: str | bytes, stored: int, edge: Mapping[Pl
         yield Trust(before, trusted.note)
         yield from copy.run(edges)
     else:
+        if offer.relation is Relation.SAME and trusted.rotated:
+            before = trusted.note
+            trusted.accept(offer, {})
+            yield Trust(before, trusted.note)
         yield from copy.run({})
     if offer.relation is Relation.OLDER:
         trusted.judge(offer, (yield from _recall(offer.tiles)))

@@ -12,7 +12,10 @@ takes nothing that breaks a rule:
 6. Two checkpoints by that key of which one does not begin with the other are :class:`Misbehaviour`, whichever
    came first and from wherever; the evidence holds both. What a server fails to show proves nothing against
    the log: :class:`VerificationFailed`, and nothing changes.
-7. A new checkpoint is persisted, with compare-and-swap against the one before, before anything is done in its
+7. After a rotation of the registrar's key, what a former one signed stays trusted until the present one has
+   signed the same or a larger log. A contradiction between two keys is no evidence, for a thief may have
+   signed one half: :class:`VerificationFailed`.
+8. A new checkpoint is persisted, with compare-and-swap against the one before, before anything is done in its
    name (cosigning, serving, acting upon entries).
 
 Example::
@@ -84,6 +87,11 @@ class TrustedLog:
         """Its signed note, "" before the first: what is persisted and given to :meth:`restore`."""
         return self._note
 
+    @property
+    def rotated(self) -> bool:
+        """Whether a former key has signed the trusted one."""
+        return self._note != "" and not _signed(self._note, self.verifier)
+
     @classmethod
     def restore(cls, verifier: Verifier, note: str, *, former: Iterable[Verifier] = ()) -> TrustedLog:
         """Take back a persisted :attr:`note`.
@@ -144,6 +152,8 @@ class TrustedLog:
         if new.size <= old.size:
             if new != old:
                 raise VerificationFailed(f"{old.origin} was offered at {new.size} entries after {old.size}")
+            if self.rotated:
+                self._note = offer.note
             return
         if old.size:
             begins, whole = roots_of_path(old.size, new.size, path)
