@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from seedkeep.core.log.witness import AddCheckpoint
 from seedkeep_registrar.database import Unavailable
 from seedkeep_registrar.federation import service
-from seedkeep_registrar.processes.signals import Kind, Signal
+from seedkeep_registrar.processes.signals import Kind, Signal, Signals
 from seedkeep_registrar.store import peers
-from tests.support.federating import agree, mirrored, poke, until
+from tests.support.federating import agree, known, mirrored, poke, until
 from tests.support.lying_registrar import lying_registrar
 from tests.support.registrar import RegistrarUnderTest
 
@@ -45,3 +46,24 @@ async def test_a_peer_is_followed_again_after_the_database_was_away(
         peer.show(peer.events(2))
         await poke(registrar, peer.origin)
         await mirrored(registrar, peer.vkey, 2)
+
+
+async def test_a_process_that_does_not_lead_cosigns_nothing_before_peers_were_asked(
+    any_registrar: RegistrarUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, context = any_registrar, any_registrar.context
+    monkeypatch.setattr(Signals, "leading", False)
+    async with lying_registrar() as peer:
+        note = peer.show(peer.events(1))
+        await agree(one, peer.vkey, peer.url)
+        id_ = (await known(one, peer.origin)).id
+        await context.db.write(peers.set_state, id_, peers.ACTIVE)
+
+        async def cosigned() -> int:
+            request = AddCheckpoint(0, (), note).encode()
+            async with one.session.post(f"{one.url}/add-checkpoint", data=request) as answer:
+                return answer.status
+
+        assert await cosigned() == 503
+        await context.db.write(peers.polled, id_, now=one.clock(), problem="")
+        assert await cosigned() == 200

@@ -76,6 +76,7 @@ class Follower:
         self._registrar = registrar
         self._http = http
         self._locks: dict[int, asyncio.Lock] = {}
+        self._since = registrar.clock()
         #: peers that were asked, since this process started, what they have seen of others' logs. Before that
         #: nothing is cosigned: a database that was set back has forgotten what it has cosigned
         self.heard: set[int] = set()
@@ -147,7 +148,11 @@ class Follower:
         line = ""
         if known is None or not signed_by(known.note, peer.verifier):
             every = await registrar.db.read(peers.every, peers.ACTIVE)
-            asked = not registrar.signals.leading or {one.id for one in every} <= self.heard
+            # only the leading process asks; the others see in the database when it has
+            asked = all(
+                one.id in self.heard if registrar.signals.leading else one.last_poll >= self._since
+                for one in every
+            )
             if not asked or any(one.unheard for one in every):
                 return
             now = int(registrar.clock())
