@@ -9,7 +9,8 @@ A key that its registrar has rotated since stays in its line; how it led to the 
 
 A registrar names its peers, which mirror and countersign its log; their keys are pinned as well, so that
 whoever has met one registrar knows several. Such a line says who named them, ``URL vkey met|heard ORIGIN…``:
-``met`` was asked by itself, of ``heard`` others have told. What is pinned is never changed by hearsay.
+``met`` was asked by itself, of ``heard`` others have told. What is pinned is never changed by hearsay;
+what a registrar itself shows over https replaces what others have told of it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import aiohttp
 from seedkeep.core.errors import Error, InvalidInput, VerificationFailed
 from seedkeep.core.keys import PrivateKey
 from seedkeep.core.notes import Verifier
+from seedkeep.core.origin import origin_of
 from seedkeep.durable import sync_folder
 from seedkeep.key_rings import KeyRings
 from seedkeep.registrar_client import RegistrarClient
@@ -58,6 +60,18 @@ class _Line:
         if more and more[0] not in (MET, HEARD):
             raise InvalidInput(f"{more[0][:40]!r} is neither {MET} nor {HEARD}")
         return cls(Verifier.parse(vkey), more[0] if more else MET, tuple(more[1:]))
+
+
+def _is_outweighed(line: _Line, url: str) -> bool:
+    """Whether what the registrar at ``url`` itself shows counts for more than a line."""
+    return line.how == HEARD and url.startswith("https:")
+
+
+def _is_at(origin: str, url: str) -> bool:
+    """Whether a registrar of this name can have this URL."""
+    with suppress(Error):
+        return origin_of(url) == origin
+    return False
 
 
 class KnownRegistrars:
@@ -104,7 +118,8 @@ class KnownRegistrars:
         return {url: self._present(line) for url, line in self._all().items() if origin in line.named_by}
 
     def remember(self, url: str, verifier: Verifier) -> None:
-        """Pin a key. One that is pinned already stays.
+        """Pin a key. One that is pinned already stays; but what a registrar itself shows over https counts
+        for more than what others have told of it.
 
         Raises:
             VerificationFailed: another key is pinned for this registrar, under this URL or another one of
@@ -112,8 +127,17 @@ class KnownRegistrars:
         """
         url = normal_url(url)
         with self._changing() as known:
-            for other, line in known.items():
-                if other == url or line.verifier.name == verifier.name:
+            for other, line in list(known.items()):
+                if other != url and line.verifier.name != verifier.name:
+                    continue
+                if _is_outweighed(line, url) and self._present(line) != verifier:
+                    log.warning(
+                        "%s shows another key than %s told of it; its own counts",
+                        url,
+                        ", ".join(line.named_by) or "somebody",
+                    )
+                    del known[other]
+                else:
                     self._hold_to(line, other, url, verifier)
             known.setdefault(url, _Line(verifier))
 
@@ -149,6 +173,9 @@ class KnownRegistrars:
             log.warning("the peers of %s are not remembered: %s", namer.name, error)
 
     def _learn(self, known: dict[str, _Line], namer: str, url: str, key: Verifier) -> None:
+        if not _is_at(key.name, url):
+            log.warning("%s names a registrar %s at %s, which cannot be its URL", namer, key.name, url)
+            return
         same = [line for other, line in known.items() if other == url or line.verifier.name == key.name]
         if any(self._present(line) != key for line in same):
             log.warning(
@@ -175,12 +202,13 @@ class KnownRegistrars:
         """A client that holds the registrar to its pinned key, or pins it on first contact, and learns of its
         peers."""
         url = normal_url(url)
+        line = self._all().get(url)
         return RegistrarClient(
             url,
             key=key,
             session=session,
             now=now,
-            pinned=self.verifier(url),
+            pinned=None if line is None or _is_outweighed(line, url) else self._present(line),
             on_first_contact=lambda shown: self.remember(url, shown),
             on_peers=self.learn,
             keys=self.keys,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,9 +96,23 @@ def test_a_registrar_that_names_a_peer_with_a_wrong_key_changes_nothing(
 
 def test_a_peer_that_shows_another_key_than_it_was_named_with_is_refused(tmp_path: Path) -> None:
     known, a, b = KnownRegistrars(tmp_path / "known"), verifier("a.test"), verifier("b.test")
-    known.learn(a, [Peer("https://b.test", verifier("b.test"))])
+    known.learn(a, [Peer("http://b.test", verifier("b.test"))])
     with pytest.raises(VerificationFailed, match=r"another key than .* as a\.test told"):
-        known.remember("https://b.test", b)
+        known.remember("http://b.test", b)
+
+
+async def test_what_a_registrar_shows_over_https_outweighs_what_was_told_of_it(tmp_path: Path) -> None:
+    known, a, b = KnownRegistrars(tmp_path / "known"), verifier("a.test"), verifier("b.test")
+    known.learn(a, [Peer("https://b.test", verifier("b.test")), Peer("https://[::1]", verifier("c.test"))])
+    assert known.by_origin("c.test") is None
+    async with aiohttp.ClientSession() as session:
+        client = known.client("https://b.test", key=None, session=session, now=time.time)
+        assert client._pinned is None
+    known.remember("https://b.test", b)
+    known.learn(a, [Peer("https://b.test", verifier("b.test"))])
+    assert known.by_origin("b.test") == b
+    with pytest.raises(VerificationFailed):  # it is met now
+        known.remember("https://b.test", verifier("b.test"))
 
 
 def test_hearsay_has_a_limit(tmp_path: Path) -> None:
