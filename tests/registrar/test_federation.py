@@ -99,9 +99,9 @@ async def test_both_operators_have_to_agree(any_registrar: RegistrarUnderTest, t
         await commanded(a, "pause", b.url)
         assert (await commanded(a, "list"))["peers"][0]["state"] == "paused"
         await commanded(a, "resume", b.context.origin)
+        await commanded(a, "resume", b.context.origin, fails=True)
         await commanded(a, "remove", b.context.origin)
         assert (await a.person().get("/.well-known/seedkeep")).json["peers"] == []
-        await commanded(a, "resume", b.context.origin, fails=True)
         await commanded(a, "pause", "nobody.example", fails=True)
 
 
