@@ -32,7 +32,7 @@ from seedkeep_registrar.migrations import upgrade
 from seedkeep_registrar.objects import ObjectStore
 from seedkeep_registrar.operations.acknowledged import Acknowledged
 from seedkeep_registrar.processes.postgres import PostgresLink
-from seedkeep_registrar.processes.signals import Signal, Signals
+from seedkeep_registrar.processes.signals import Kind, Signal, Signals
 from seedkeep_registrar.replication.wakeups import Wakeups
 from seedkeep_registrar.rotation import trusted_keys
 from seedkeep_registrar.settings import Settings
@@ -135,6 +135,7 @@ async def running(
                 proofs.sealed(batch)
             signals.committed(durable)
 
+        signals.on(Kind.CHECKPOINT, sealer.heard)
         db.on_commit(told)
         db.before_commit(sealer.seal)
         await asyncio.to_thread(upgrade, db.engine)
