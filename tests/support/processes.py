@@ -40,7 +40,7 @@ async def running(
 
 
 async def until(
-    ready: Callable[[], Awaitable[bool]], what: str, *, seconds: float = 30, every: float = 0.1
+    ready: Callable[[], Awaitable[bool]], what: str, *, seconds: float = 90, every: float = 0.1
 ) -> None:
     """Wait until a foreign program is where it should be; its only way to tell is to be asked."""
     try:

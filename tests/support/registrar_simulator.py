@@ -227,7 +227,7 @@ class RegistrarSimulator:
         self.changed()
         return found
 
-    async def until(self, condition: Callable[[], Any], *, seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 60.0) -> None:
         """Wait for something to become true, here or in a node."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -156,7 +156,7 @@ class World:
         report = self.registrar.reports.get(str(node.key.public))
         return report.state if report else ""
 
-    async def until(self, condition: Callable[[], Any], *, seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], Any], *, seconds: float = 60.0) -> None:
         """Wait for something to become true."""
         await self.registrar.until(condition, seconds=seconds)
 
