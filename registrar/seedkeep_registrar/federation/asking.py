@@ -124,7 +124,7 @@ class Asking:
             url = f"{peer.url}/api/v1/taints/lists/{digest}"
             trusted.load_list((await self._http.get(url, limit=MAX_LIST_BYTES)).body)
         if trusted.dump()[0] != note:
-            await registrar.db.write(_keep_taints, registrar, peer.id, *trusted.dump())
+            await registrar.db.write(_keep_taints, registrar, peer.id, note, *trusted.dump())
 
     async def _mirrors(self, peer: Peer) -> None:
         """What it has seen of this registrar's log, and of one other's, at first of all: two halves of a fork
@@ -185,8 +185,12 @@ def agreed(connection: Connection, id_: int) -> None:
         announce(connection, Kind.FEDERATION, str(id_))
 
 
-def _keep_taints(connection: Connection, registrar: Registrar, id_: int, note: str, list_: bytes) -> None:
-    now, known = registrar.clock(), peers.taints_of(connection, id_)[1]
+def _keep_taints(
+    connection: Connection, registrar: Registrar, id_: int, before: str, note: str, list_: bytes
+) -> None:
+    now, (present, known) = registrar.clock(), peers.taints_of(connection, id_)
+    if present != before:
+        return  # the process that leads now has been faster, and may know more
     peers.put_taints(connection, id_, note, list_, now=now)
     peer = peers.by_id(connection, id_)
     if peer is not None and list_ != known:

@@ -180,9 +180,9 @@ def recall(connection: Connection, of: int, tiles: Sequence[Tile]) -> list[bytes
 def keep_cosigned(
     connection: Connection, registrar: Registrar, of: int, signed: Signed, theirs: str, line: str
 ) -> Signed:
-    """Keep a checkpoint with all cosignatures of registrars that are known here."""
-    every = peers.every(connection, *peers.MIRRORED)
-    wanted = cosigners_wanted(registrar, sum(peer.state == peers.ACTIVE for peer in every))
+    """Keep a checkpoint with all cosignatures of registrars that are followed here."""
+    every = peers.every(connection, peers.ACTIVE)
+    wanted = cosigners_wanted(registrar, len(every))
     cosigners = [peer.cosigner for peer in every if peer.id != of]
     log, newest = peers.by_id(connection, of), trees.newest(connection, of)
     if log is not None and newest is not None and not signed_by(newest.note, log.verifier):
