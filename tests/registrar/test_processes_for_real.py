@@ -67,7 +67,7 @@ async def test_the_log_is_sound_after_one_of_three_is_killed_in_the_middle(
         await asyncio.gather(*(child.wait() for child in children))
         again = await stack.enter_async_context(process(*up(tmp_path / "data", postgres_url, *arguments)))
         await first_line(again)
-        await check(person(people[0][1]), Verifier.parse(said[0]["vkey"]), acknowledged, {})
+        await check(person(people[0][1]), Verifier.parse(said[0]["vkey"]), acknowledged, [])
 
 
 async def test_a_supervisor_keeps_its_processes_running(tmp_path: Path, postgres_url: str) -> None:
