@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from seedkeep.core.errors import InvalidInput
+from seedkeep.core.errors import Error, InvalidInput
 from seedkeep.demo.disk import Source
-from seedkeep.demo.processes import environment
+from seedkeep.demo.processes import Child, environment
 
 
 @pytest.fixture
@@ -85,3 +86,16 @@ def test_a_process_of_the_demonstration_knows_nothing_of_the_users_settings(
     ):
         assert Path(variables[name]).is_relative_to(tmp_path)
         assert Path(variables[name]).stat().st_mode & 0o077 == 0 or name == "HOME"
+
+
+async def test_a_command_that_says_what_is_wrong_is_not_ready(tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    out.write_text('{"error": {"message": "the port is taken"}}')
+    log.touch()
+    # it has not ended yet
+    child = Child("a registrar", subprocess.Popen(["sleep", "60"], start_new_session=True), out, log)
+    try:
+        with pytest.raises(Error, match="a registrar did not start: the port is taken"):
+            await child.ready(60)
+    finally:
+        await child.stop()

@@ -3,8 +3,9 @@
 It answers like ``docs/protocol.md`` says, through :class:`SimulatedClient`, which has the face of
 :class:`seedkeep.registrar_client.RegistrarClient`. What it says can be bent: ``down``, ``head`` (another
 taint head), ``manifests`` and ``layers`` (other papers than the record's), ``forget_leases``, ``hasty``
-(never hold an answer back), ``taint_heads`` (of others, to pass on) and ``lists`` (theirs). ``mirrors`` it
-names as its peers; what it :meth:`mirror` s it offers while ``stands_in`` is set.
+(never hold an answer back), ``taint_heads`` (of others, to pass on) and ``lists`` (theirs), ``refused``
+(records that it withholds). ``mirrors`` it names as its peers; what it :meth:`mirror` s it offers while
+``stands_in`` is set.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from seedkeep.core.taints.entry import Entry, encode_list
 from seedkeep.core.taints.head import Head
 from seedkeep.message_fields import utc
 from seedkeep.record_document import Record
+from seedkeep.registrar_http import TaintedRecord
 from seedkeep.registrar_messages import (
     Challenge,
     Heartbeat,
@@ -113,6 +115,7 @@ class RegistrarSimulator:
         self.hasty = False
         self.taint_heads: list[str] = []
         self.lists: dict[str, bytes] = {}
+        self.refused: dict[str, TaintedRecord] = {}
         self.peers: tuple[Peer, ...] = ()
         self.mirrors: list[RegistrarSimulator] = []
         self.mirrored: set[str] = set()
@@ -279,6 +282,8 @@ class SimulatedClient:
 
     async def record(self, rid_or_content_id: str) -> Record:
         await self._up()
+        if refusal := self.sim.refused.get(rid_or_content_id):
+            raise refusal
         for record in self.sim.records.values():
             if rid_or_content_id in (record.rid, record.content_id):
                 return record

@@ -148,7 +148,7 @@ class Child:
         """Wait for its first JSON object.
 
         Raises:
-            Error: it ended before, or did not print one in time.
+            Error: it ended before, said what is wrong, or did not print one in time.
         """
         until = time.monotonic() + seconds
         while not (output := self.output()):
@@ -157,6 +157,8 @@ class Child:
             if time.monotonic() > until:
                 raise self.failure(f"was not ready within {seconds:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
+        if isinstance(output.get("error"), dict):  # what a command says just before it ends
+            raise self.failure("did not start")
         return output
 
     def check(self) -> None:

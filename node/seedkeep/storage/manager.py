@@ -34,6 +34,7 @@ from seedkeep.core.statements import Action
 from seedkeep.core.taints.trusted import Freshness
 from seedkeep.core.units import print_size
 from seedkeep.registrar_messages import Lease, Offer
+from seedkeep.storage.homes import keep_home
 from seedkeep.storage.model import Claim, Errand, Holding, Letter, Phase, receipt_fields
 from seedkeep.storage.obedience import Obedience
 from seedkeep.storage.rooms import Rooms
@@ -225,6 +226,8 @@ class Manager:
         client = self._rooms.clients[registrar]
         try:
             record = await client.record(offer.rid)
+            if await keep_home(self._rooms.state, record):
+                await self.obedience.obey()
             lease = await client.claim(held.content_id)
             trackers = (*record.trackers, *(await client.info()).trackers)
         except Error as error:
@@ -239,7 +242,7 @@ class Manager:
             0.0,
             tuple(dict.fromkeys(trackers)),
             record.web_seeds,
-            record.event.home,
+            record.state.home,
         )
         attest = attest_fields(held.manifest, held.infohash_v1)
         letter = Letter(registrar, Errand.ATTEST, held.content_id, attest)

@@ -22,6 +22,7 @@ from seedkeep.core.manifest import Manifest
 from seedkeep.core.statements import Action
 from seedkeep.core.taints.duty import Duty
 from seedkeep.engine.waiting import set_within
+from seedkeep.storage.homes import Homes
 from seedkeep.storage.model import Errand, Letter, Phase, receipt_fields
 from seedkeep.storage.rooms import Rooms
 
@@ -56,6 +57,8 @@ class Obedience:
         self._arranged: dict[str, _Files] = {}
         self._moving: set[str] = set()
         self._next: float | None = None
+        #: asks whether what does not bind yet has to
+        self.homes = Homes(rooms, self.obey)
         self._changed = asyncio.Event()
         #: datasets that are not served
         self.stopped: set[str] = set()
@@ -70,6 +73,7 @@ class Obedience:
         """The dataset is gone."""
         self.stopped.discard(cid)
         self._arranged.pop(cid, None)
+        self.homes.advised(cid, ())
         self._rooms.duties.forget(cid)
 
     async def run(self) -> None:
@@ -107,6 +111,7 @@ class Obedience:
 
     async def _obey(self, cid: str) -> None:
         duty = self._rooms.duties.of(cid)
+        self.homes.advised(cid, duty.advice)
         self._wake_at(duty.until)
         async with self._places:
             holding = self._rooms.state.holdings.get(cid)

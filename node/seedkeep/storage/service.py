@@ -204,6 +204,7 @@ class StorageManager:
             self._start(f"the link to {link.status.url}", link.run)
         self._start("the clock of taints", self.manager.obedience.run)
         self._start("standing in", self.stand_ins.run)
+        self._start("looking for homes", self._look_at_homes)
         self._start("the scrub", self.scrub.run)
         self._start("upkeep", self._look_after)
 
@@ -388,6 +389,11 @@ class StorageManager:
     async def _look(self) -> None:
         for work in (self.manager.look_after, self.shared.look_after, self.companions.unload_idle):
             await self._guard(work)
+
+    async def _look_at_homes(self) -> None:
+        while True:
+            await asyncio.sleep(self._patience.tick)
+            await self.manager.obedience.homes.look_after()
 
     async def _measure(self) -> None:
         await asyncio.to_thread(self.pledge.measure)

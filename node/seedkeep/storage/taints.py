@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Collection, Iterable
 
 from seedkeep.core.errors import Error, NoSpace, VerificationFailed
@@ -30,6 +31,7 @@ from seedkeep.storage.state import State
 
 #: registrars whose taints are heard besides those that are served
 MOST_AUTHORITIES = 64
+_AGREED = "agreed taints"
 
 
 class Taints:
@@ -66,10 +68,12 @@ class Taints:
         self._told: dict[str, frozenset[str]] = {}
         self._about: dict[Subject, list[Told]] = {}
         self._roots: frozenset[str] = frozenset()
+        self._agreed: set[tuple[str, str]] = set()
         self._turn = asyncio.Lock()
 
     async def restore(self) -> None:
         """Take back what is stored; a list that is damaged is fetched again, its head is not forgotten."""
+        self._agreed = {(origin, entry) for origin, entry in json.loads(self._state.fact(_AGREED, "[]"))}
         known = [(a.vkey, a.taint_head) for a in self._state.authorities.values()]
         for one in self._state.registrars.values():
             self._origins[one.url] = Verifier.parse(one.vkey).name
@@ -87,6 +91,9 @@ class Taints:
                 self._trusted[origin] = TrustedTaints(verifier)
                 with contextlib.suppress(Error):
                     self._damaged[origin] = Head.open(note, verifier)
+            # What stands at the start is obeyed at the start; to be told is what differs from it.
+            entries, now = self._trusted[origin].entries, self._now()
+            self._told[origin] = frozenset(e.id for e in entries if e.stands(now))
         await self._sort()
 
     def _restored(self, verifier: Verifier, note: str) -> TrustedTaints:
@@ -270,6 +277,19 @@ class Taints:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
+    async def agree(self, told: Collection[Told]) -> bool:
+        """A registrar that is served, or stands in, obeys these entries of others: so does this node.
+
+        Returns:
+            Whether that is news.
+        """
+        new = {(t.origin, t.entry.id) for t in told} - self._agreed
+        if new:
+            heard = {(t.origin, t.entry.id) for about in self._about.values() for t in about}
+            self._agreed = (self._agreed & heard) | new
+            await self._state.put_fact(_AGREED, json.dumps(sorted(self._agreed)))
+        return bool(new)
+
     def duty(
         self,
         content_id: str,
@@ -296,6 +316,7 @@ class Taints:
         if not told:
             return NONE
         homes = {c.home for c in claims} | {self._origins.get(c.registrar, "") for c in claims}
+        homes |= {t.origin for t in told if (t.origin, t.entry.id) in self._agreed}
         served = {self._origins.get(url, "") for url in self._served}
         now = self._now()
         return duty(told, now=now, served=served, homes=homes, agreement=self._agreement, roots=roots)

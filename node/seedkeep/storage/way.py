@@ -101,7 +101,7 @@ class Way:
             claim,
             trackers=tuple(dict.fromkeys(trackers)),
             web_seeds=record.web_seeds,
-            home=record.event.home,
+            home=record.state.home,
         )
         await rooms.state.move(
             cid,

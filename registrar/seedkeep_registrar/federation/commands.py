@@ -53,7 +53,7 @@ def add(url: str, expected: str | None, *, yes: bool, as_json: bool, quiet: bool
     if expected is not None:
         if "".join(expected.split()).lower() != printed.replace(" ", ""):
             raise Refused(
-                f"{found.verifier.name} has a key with the fingerprint {printed}",
+                f"{found.verifier.name} has a key with the fingerprint {printed}, which is another one",
                 hint="Ask its operator again; if it should be another one, somebody is in between.",
             )
     elif not yes:

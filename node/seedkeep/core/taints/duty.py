@@ -3,7 +3,7 @@
 Which entries bind a node:
 
 1. Those of a registrar that it serves, be it that this one stands in for another.
-2. Those of the dataset's home: the registrar under which one of its records was made binds everyone.
+2. Those of the dataset's home: the registrar to which one of its records belongs binds everyone.
 3. Any other registrar's are advice, until as many authorities as the node wants to agree withhold the same
    subject at least as strongly.
 
@@ -77,7 +77,7 @@ def binds(one: Told, told: Collection[Told], served: Collection[str], homes: Col
     Args:
         told: all standing entries on the dataset's subjects.
         served: origins of the registrars that the node serves.
-        homes: origins under which the dataset's records were made.
+        homes: origins of the registrars to which the dataset's records belong.
         k: authorities that have to agree where none of these speaks.
     """
     if one.origin in served or one.origin in homes:
