@@ -165,7 +165,8 @@ def _change(name: str, help_: str, action: str, before: tuple[str, ...], after: 
             known = _known(connection, origin)
             if known.state not in before:
                 raise Conflict(
-                    f"{known.origin} is {known.state}", hint=f"Only {', '.join(before)} ones can be."
+                    f"{known.origin} is {known.state}; `peer {name}` is for what is {' or '.join(before)}",
+                    hint="See `peer list`.",
                 )
             if after == peers.REMOVED and known.state == peers.PROPOSED:
                 peers.drop(connection, known.id)
