@@ -73,7 +73,9 @@ class Authority:
         digest, until_ = hashlib.sha256(data).hexdigest(), int(self.at.clock()) + 3600
         note = Head(self.origin, self.version, self.version, digest, until_).sign(self.key)
         peer = await known(self.at, self.origin)
-        await self.at.context.db.write(_keep_taints, self.at.context, peer.id, note, data)
+        context = self.at.context
+        before, _ = await context.db.read(peers.taints_of, peer.id)
+        await context.db.write(_keep_taints, context, peer.id, before, note, data)
 
     async def taint(self, subject: str, effect: str = "remove", **more: Any) -> Entry:
         """Order something more."""
