@@ -1,7 +1,7 @@
 """Institutions that lose registrars for good, and one that comes back from an old backup.
 
-In the suite three registrars and four nodes; ``SEEDKEEP_FEDERATION=full`` makes it five registrars, two of
-them on PostgreSQL, and ten nodes, of which two registrars are lost.
+Run by ``SEEDKEEP_FEDERATION=small``: three registrars and four nodes. ``SEEDKEEP_FEDERATION=full`` makes it
+five registrars, two of them on PostgreSQL, and ten nodes; two registrars are lost.
 """
 
 from __future__ import annotations
